@@ -332,7 +332,8 @@ static bool repair_block(struct shm_blocks *blocks, uint32_t which, uint64_t num
 	mended = is_garbage(blocks, which, number, state) &&
 		 cas64(block_state(blocks, number), &state, block_next(state, BLOCK_FREE));
 	block_settle(blocks, number);
-	return mended || ((before ^ load64_acquire(word)) >> number % 64 & 1);
+	/* A bit that hid something free. One that was 0 above what is taken is what living writers may leave. */
+	return mended || ((before & ~load64_acquire(word)) >> number % 64 & 1);
 }
 
 int shm_blocks_repair(struct shm_blocks *blocks, uint64_t from, uint64_t count, uint64_t *mended)

@@ -111,7 +111,8 @@ int shm_block_read(struct shm_blocks *blocks, uint64_t number, void *data);
 int shm_blocks_recover(struct shm_blocks *blocks);
 /*
  * Holds the bits of blocks [from, from + count) against their states, and their states against the writers, and makes good
- * what is wrong (garbage), while others go on. *mended is raised by the number of blocks with which something was wrong.
+ * what is wrong (garbage), while others go on. *mended is raised by the number of blocks with which something was wrong; a
+ * bit that is 0 above what is taken, which living writers may leave, is made good without being counted.
  */
 int shm_blocks_repair(struct shm_blocks *blocks, uint64_t from, uint64_t count, uint64_t *mended);
 
