@@ -18,6 +18,7 @@
 #include "daemon/client.h"
 #include "daemon/disk.h"
 #include "daemon/heap.h"
+#include "daemon/process.h"
 #include "daemon/recovery.h"
 #include "daemon/registry.h"
 #include "daemon/reload.h"
@@ -124,6 +125,7 @@ static void init_state(struct broker *broker, struct config *config, bool user_d
 	broker->started = broker->idle_since = clock_now();
 	broker->sweep_at = CLOCK_NEVER;
 	broker->budget.limit = broker->config.total_bytes;
+	process_table_init(broker);
 	list_init(&broker->clients);
 	list_init(&broker->heaps);
 	list_init(&broker->users);

@@ -31,10 +31,14 @@ struct kind;
 struct catalogue;
 struct disk;
 struct heap_file;
+struct process;
 struct store;
 
 /* Clients that were kicked are known as such until so many others were. */
 #define CLIENT_KICKED_MAX 256u
+
+/* Of the table of processes. */
+#define PROCESS_BUCKETS 256u
 
 struct user {
 	struct list node; /* broker.users */
@@ -60,6 +64,7 @@ struct broker {
 
 	struct list clients, heaps, users; /* heaps: those without a name, too */
 	struct list pending;		   /* requests that wait for a disk: request_persist.c */
+	struct list processes[PROCESS_BUCKETS]; /* by their numbers: process.h */
 	struct list condemned;		   /* clients to be disconnected by the reaper */
 	uv_idle_t reaper;		   /* runs while there are some */
 	uint32_t client_count, heap_count;
@@ -162,11 +167,12 @@ struct client {
 	struct user *user;
 	char software[2 * PROTO_TEXT_MAX + 2];
 
-	int fd;	   /* -1: disconnected, waiting for its process to end */
-	int pidfd; /* -1: none */
-	uv_poll_t poll, pid_poll;
-	unsigned handles; /* of the two, not closed yet */
-	bool abandoned;	  /* to be freed when they are */
+	int fd; /* -1: disconnected, waiting for its process to end */
+	uv_poll_t poll;
+	bool polled;	/* its handle is the loop's, and not closed yet */
+	bool abandoned; /* to be freed when it is */
+	struct list process_node; /* process.clients */
+	struct process *process;  /* process.h; NULL: its end is not watched */
 	struct proto_reader reader;
 	struct list queue; /* of struct outgoing */
 	size_t queued;	   /* bytes in it */

@@ -16,6 +16,7 @@
 #include "daemon/heap.h"
 #include "daemon/liveness.h"
 #include "daemon/outgoing.h"
+#include "daemon/process.h"
 #include "daemon/sweep.h"
 #include "daemon/user.h"
 
@@ -33,7 +34,7 @@ static void on_ready(uv_poll_t *poll, int status, int events);
 
 static void free_at_last(struct client *client)
 {
-	if (client->abandoned && client->handles == 0) {
+	if (client->abandoned && !client->polled) {
 		credentials_fini(&client->peer);
 		free(client);
 	}
@@ -43,7 +44,7 @@ static void on_handle_closed(uv_handle_t *handle)
 {
 	struct client *client = handle->data;
 
-	client->handles--;
+	client->polled = false;
 	free_at_last(client);
 }
 
@@ -51,13 +52,13 @@ static void on_handle_closed(uv_handle_t *handle)
  * The handle before the descriptor: libuv takes the number out of its epoll set when the handle is closed,
  * and by then it must not be another connection's.
  */
-static void close_polled(uv_poll_t *poll, int *fd)
+static void close_socket(struct client *client)
 {
-	if (*fd < 0)
+	if (client->fd < 0)
 		return;
-	if (poll->data)
-		uv_close((uv_handle_t *)poll, on_handle_closed);
-	*fd = fd_close(*fd);
+	if (client->polled)
+		uv_close((uv_handle_t *)&client->poll, on_handle_closed);
+	client->fd = fd_close(client->fd);
 }
 
 static void poll_for(struct client *client, int events)
@@ -66,11 +67,11 @@ static void poll_for(struct client *client, int events)
 	client->polling_write = events & UV_WRITABLE;
 }
 
-/* All that may be left are handles, which close from the loop. */
+/* All that may be left is the handle, which closes from the loop. */
 static void abandon(struct client *client)
 {
-	close_polled(&client->poll, &client->fd);
-	close_polled(&client->pid_poll, &client->pidfd);
+	close_socket(client);
+	process_leave(client);
 	outgoing_clear(client);
 	proto_reader_fini(&client->reader);
 	user_unref(client->user);
@@ -106,7 +107,7 @@ void client_resume(struct client *client, uint64_t number)
 			continue;
 		list_remove(&former->condemned_node);
 		former->condemned = true;
-		close_polled(&former->poll, &former->fd);
+		close_socket(former);
 		outgoing_clear(former);
 		former->superseded = clock_deadline(SUPERSEDED_FOR);
 		sweep_before(broker, former->superseded);
@@ -136,7 +137,7 @@ void client_disconnect(struct client *client)
 		return;
 	log_debug("client disconnected", LOG_UINT("client", client->number),
 		  LOG_INT("pid", client->peer.pid));
-	close_polled(&client->poll, &client->fd);
+	close_socket(client);
 	outgoing_clear(client);
 	/* Threads that died have their slots recovered here; a death is often seen as an end of file first.
 	 */
@@ -317,13 +318,8 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		read_frames(client);
 }
 
-static void on_process_end(uv_poll_t *poll, int status, int events)
+void client_process_died(struct client *client)
 {
-	struct client *client = poll->data;
-
-	(void)status;
-	(void)events;
-	(void)uv_poll_stop(poll);
 	liveness_died(client);
 	if (client->fd < 0)
 		client_free(client);
@@ -331,45 +327,24 @@ static void on_process_end(uv_poll_t *poll, int status, int events)
 		client_condemn(client, NULL);
 }
 
-/* data stays NULL unless the handle is the loop's: see close_polled. */
-static int start_poll(struct client *client, uv_poll_t *poll, int fd)
-{
-	if (uv_poll_init(&client->broker->loop, poll, fd))
-		return -ERROR_SYSTEM;
-	poll->data = client;
-	client->handles++;
-	return 0;
-}
-
-static void watch_process(struct client *client)
-{
-	if (start_poll(client, &client->pid_poll, client->pidfd))
-		client->pidfd = fd_close(client->pidfd);
-	else
-		(void)uv_poll_start(&client->pid_poll, UV_READABLE, on_process_end);
-}
-
 static int start_polling(struct client *client)
 {
-	int r = start_poll(client, &client->poll, client->fd);
-
-	if (r)
-		return r;
+	if (uv_poll_init(&client->broker->loop, &client->poll, client->fd))
+		return -ERROR_SYSTEM;
+	client->poll.data = client;
+	client->polled = true;
 	poll_for(client, UV_READABLE);
 	/* Without a pidfd its robust locks tell of its threads' deaths; sweeps look at them. */
-	if (credentials_open_pidfd(client->fd, client->peer.pid, &client->pidfd) == 0)
-		watch_process(client);
+	(void)process_watch(client);
 	return 0;
 }
 
 void client_watch_take(struct client *client, int fd)
 {
-	if (client->pidfd >= 0 || !credentials_is_pidfd(fd)) {
+	if (client->process || !credentials_is_pidfd(fd))
 		fd_close(fd);
-		return;
-	}
-	client->pidfd = fd;
-	watch_process(client);
+	else
+		(void)process_watch_take(client, fd);
 }
 
 /* Over a limit a client is kept to be told so at its hello; over that as well, it is not even kept. */
@@ -397,12 +372,12 @@ int client_new_take(struct broker *broker, int fd)
 	}
 	client->broker = broker;
 	client->fd = fd;
-	client->pidfd = -1;
 	client->number = broker->next_client++;
 	client->since = (uint64_t)time(NULL);
 	strcpy(client->software, "?");
 	list_init(&client->node);
 	list_init(&client->condemned_node);
+	list_init(&client->process_node);
 	list_init(&client->queue);
 	list_init(&client->attachments);
 	proto_reader_init(&client->reader, PROTO_FRAME_MAX);

@@ -32,6 +32,9 @@ void client_end(struct client *client);
  */
 void client_watch_take(struct client *client, int fd);
 
+/* Its process is dead, and its threads' slots are recovered. Frees it, or it is disconnected soon: others stay as they are. */
+void client_process_died(struct client *client);
+
 /* Disconnects, soon. why: for the log; NULL: it went by itself. */
 void client_condemn(struct client *client, const char *why);
 

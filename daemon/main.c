@@ -86,7 +86,7 @@ static int apply_options(struct config *config, const struct options *options)
 	return 0;
 }
 
-/* A client takes two descriptors and a heap one: as many as the system lets us have. Yields how many. */
+/* A client takes a descriptor, its process, which others may share, one, and a heap one: as many as the system lets us have. Yields how many. */
 static uint64_t raise_descriptor_limit(const struct config *config)
 {
 	uint64_t wanted = UINT64_C(2) * config->clients + config->heaps + DESCRIPTORS_OF_OUR_OWN;
