@@ -240,10 +240,10 @@ START_TEST(scale)
 }
 END_TEST
 
-/* Two descriptors for each client, and one for each heap. */
+/* A descriptor for each client, for each process, and for each heap. */
 static bool raise_limit(void)
 {
-	rlim_t wanted = 2 * clients + heaps + 1000;
+	rlim_t wanted = clients + processes + heaps + 1000;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
