@@ -78,7 +78,6 @@ static struct process *process_new_take(struct broker *broker, pid_t pid, int pi
 		fd_close(pidfd);
 		return NULL;
 	}
-	process->broker = broker;
 	process->pid = pid;
 	process->pidfd = pidfd;
 	process->poll.data = process;

@@ -15,7 +15,6 @@
 struct process {
 	struct list node;    /* broker.processes; alone when nobody else may join it */
 	struct list clients; /* of struct client, process_node */
-	struct broker *broker;
 	pid_t pid; /* in our namespace */
 	int pidfd;
 	uv_poll_t poll;

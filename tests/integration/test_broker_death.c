@@ -2,9 +2,12 @@
  * test_broker_death.c: clients die, stop, or leave without a word; what they had in hand is put in order when, and only
  * when, they are dead.
  */
+#include <linux/futex.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "shm/slot.h"
 #include "tests/integration/broker.h"
@@ -205,6 +208,82 @@ START_TEST(killed_after_it_closed_its_connection)
 }
 END_TEST
 
+/* ---- many connections of one process ---- */
+
+enum { CONNECTIONS = 200, HOLDERS = 8 };
+
+/*
+ * HOLDERS of the connections have slots. When told, it closes the odd ones, with slots or without; the slots stay, it lives. The kernel
+ * does not know of its locks: only who is told of the process's end, for each of its clients, finds their slots dead.
+ */
+static _Noreturn void be_crowd(int talk)
+{
+	static struct robust_list_head nothing = {.list = {&nothing.list}};
+	static struct peer peers[CONNECTIONS];
+	struct shm_session sessions[HOLDERS];
+	struct shm_segment segments[HOLDERS];
+	struct proto_open request = peer_request("death", PROTO_HOW_OPEN, 0);
+	struct proto_open_reply reply;
+	struct heap_params params;
+	char byte;
+
+	for (int i = 0; i < CONNECTIONS; i++)
+		peer_open(&peers[i], the_daemon.socket);
+	for (int i = 0; i < HOLDERS; i++) {
+		ck_assert_int_eq(peer_call(&peers[i], PROTO_OPEN, &request, &reply), 0);
+		params = plain_params(&reply.params);
+		ck_assert_int_eq(shm_segment_map(&segments[i], peers[i].fd, &params, true), 0);
+		ck_assert_int_eq(shm_session_open(&sessions[i], &segments[i], peers[i].client), 0);
+	}
+	ck_assert_int_eq(syscall(SYS_set_robust_list, &nothing, sizeof(nothing)), 0);
+	/* From here on it may be killed, as above. */
+	(void)!write(talk, "r", 1);
+	(void)!read(talk, &byte, 1);
+	for (int i = 1; i < CONNECTIONS; i += 2)
+		peer_close(&peers[i]);
+	(void)!write(talk, "c", 1);
+	(void)!read(talk, &byte, 1);
+	_exit(0);
+}
+
+/* A descriptor for each connection and one for the process; its death is that of each of its clients, connected or not any more. */
+START_TEST(connections_of_one_process)
+{
+	struct proto_status_reply status;
+	struct proto_empty nothing = {0};
+	struct victim crowd;
+	int before;
+	char byte;
+
+	make_heap();
+	/* Nothing of the tests before is left. */
+	EVENTUALLY(peer_call(&keeper, PROTO_STATUS, &nothing, &status) == 0 && status.clients == 1);
+	before = count_descriptors(the_daemon.pid);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, crowd.talk), 0);
+	crowd.pid = fork();
+	ck_assert_int_ge(crowd.pid, 0);
+	if (crowd.pid == 0) {
+		fd_close(crowd.talk[0]);
+		be_crowd(crowd.talk[1]);
+	}
+	crowd.talk[1] = fd_close(crowd.talk[1]);
+	ck_assert_int_eq(read(crowd.talk[0], &byte, 1), 1);
+	EVENTUALLY(count_descriptors(the_daemon.pid) == before + CONNECTIONS + 1);
+	ck_assert_uint_eq(inspect()->clients, HOLDERS + 1);
+	ck_assert_int_eq(write(crowd.talk[0], "c", 1), 1);
+	ck_assert_int_eq(read(crowd.talk[0], &byte, 1), 1);
+	EVENTUALLY(count_descriptors(the_daemon.pid) == before + CONNECTIONS / 2 + 1);
+	ck_assert_uint_eq(inspect()->clients, HOLDERS + 1);
+	ck_assert_uint_eq(state.slots, HOLDERS);
+	ck_assert_uint_eq(state.recoveries, 0);
+	end_victim(&crowd);
+	EVENTUALLY(inspect()->clients == 1 && state.slots == 0);
+	ck_assert_uint_eq(state.recoveries, HOLDERS);
+	EVENTUALLY(count_descriptors(the_daemon.pid) == before);
+	drop_heap();
+}
+END_TEST
+
 START_TEST(heap_dropped_while_its_last_client_dies)
 {
 	struct proto_status_reply before, after;
@@ -226,4 +305,4 @@ END_TEST
 
 INTEGRATION_MAIN("broker/death", killed_client_is_recovered, child_with_the_socket_does_not_hide_the_death,
 		 stopped_is_not_dead, closed_connection_is_not_a_death, killed_after_it_closed_its_connection,
-		 heap_dropped_while_its_last_client_dies)
+		 connections_of_one_process, heap_dropped_while_its_last_client_dies)
