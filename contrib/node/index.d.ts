@@ -99,6 +99,8 @@ interface HeapOptions {
   readOnly?: boolean;
   persistent?: boolean;
   untilDetached?: boolean;
+  /** Between checkpoints of a persistent one, in milliseconds; 0xffffffff: only when asked for. */
+  checkpointMs?: number;
   empty?: boolean;
   fill?: Value;
 }
@@ -151,6 +153,9 @@ declare class Heap implements Iterable<[Key, any]> {
   stackLength(): number;
   readFFAsync(key: Key, options?: Wait): Promise<any>;
   readFEAsync(key: Key, options?: Wait): Promise<any>;
+  readRWAsync(key: Key, options?: Wait): Promise<any>;
+  readFELeaseAsync(key: Key, options?: Wait): Promise<Lease>;
+  dequeueLeaseAsync(options?: Wait): Promise<Lease>;
   writeAsync(key: Key, value: Value, options?: Wait): Promise<any>;
   writeXFAsync(key: Key, value: Value, options?: Wait): Promise<any>;
   writeXEAsync(key: Key, value: Value, options?: Wait): Promise<any>;
@@ -173,17 +178,104 @@ declare class Heap implements Iterable<[Key, any]> {
   writeRange(first: number, array: Float64Array | BigInt64Array): void;
   readFELease(key: Key, timeout?: number): Lease;
   dequeueLease(timeout?: number): Lease | undefined;
+  grow(elements: number): void;
+  sync(timeout?: number): void;
+  syncAsync(options?: Wait): Promise<void>;
   entries(): [Key, any][];
   [Symbol.iterator](): Iterator<[Key, any]>;
   close(): void;
 }
 
+interface RegionOptions {
+  how?: HeapOptions['how'];
+  size?: number;
+  maxSize?: number;
+  budget?: number;
+  mode?: number;
+  idleSeconds?: number;
+  /** Percent of it that is never swapped out. */
+  lock?: number;
+  readOnly?: boolean;
+  populate?: boolean;
+  interleave?: boolean;
+  persistent?: boolean;
+  untilDetached?: boolean;
+}
+
+interface Grant {
+  readonly asked: number;
+  readonly granted: number;
+  readonly why: string;
+}
+
+declare class Counters {
+  readonly count: number;
+  /** Each gives the old value. */
+  get(number: number): number | bigint;
+  set(number: number, value: number | bigint): number | bigint;
+  add(number: number, amount?: number | bigint): number | bigint;
+  sub(number: number, amount?: number | bigint): number | bigint;
+  close(): void;
+}
+
+declare class Blocks implements Iterable<number> {
+  readonly blockSize: number;
+  readonly capacity: number;
+  store(bytes: Uint8Array): number;
+  read(number: number): Buffer | undefined;
+  free(number: number): boolean;
+  /** The numbers of the blocks that are stored, highest first. */
+  [Symbol.iterator](): Iterator<number>;
+  repair(options?: { piece?: number }): Promise<number>;
+  close(): void;
+}
+
+declare class Region {
+  readonly buffer: ArrayBuffer;
+  readonly info: {
+    name: string; size: number; maxSize: number; readOnly: boolean; file: boolean; dropped: boolean;
+    pages: Grant; populated: Grant; locked: Grant; interleaved: Grant;
+  };
+  grow(size: number): void;
+  flush(options?: { offset?: number; size?: number; wait?: boolean }): void;
+  flushAsync(options?: { offset?: number; size?: number; signal?: AbortSignal }): Promise<void>;
+  counters(count?: number): Counters;
+  blocks(options?: { blockSize?: number; capacity?: number; discard?: boolean }): Blocks;
+  close(): void;
+}
+
+interface LoopOptions extends Wait {
+  schedule?: 'guided' | 'dynamic' | 'static';
+  chunk?: number;
+}
+
+declare class Team {
+  readonly member: number;
+  readonly size: number;
+  readonly master: boolean;
+  readonly count: number;
+  readonly deaths: { member: number; pid: number; first: number | bigint; last: number | bigint }[];
+  barrier(options?: Wait): Promise<void>;
+  single(options?: Wait): Promise<boolean>;
+  critical<T>(name: string, func: (ownerDied: boolean) => T | Promise<T>, options?: Wait): Promise<T>;
+  loop(first: number, last: number, options?: LoopOptions): AsyncIterable<[number, number]>;
+  parForEach(first: number, last: number, func: (index: number) => void | Promise<void>, options?: LoopOptions): Promise<void>;
+  leave(): Promise<void>;
+}
+
 declare class Client {
   heap(name: string, options?: HeapOptions): Heap;
-  region(name: string, options?: { how?: HeapOptions['how']; size?: number; readOnly?: boolean }): ArrayBuffer;
+  region(name: string, options?: RegionOptions): ArrayBuffer;
+  openRegion(name: string, options?: RegionOptions): Region;
+  openFile(descriptor: number, options?: RegionOptions): Region;
   drop(name: string): boolean;
   transaction(elements: [Heap, Key, boolean?][], options?: { timeout?: number }): Transaction;
+  transactionAsync(elements: [Heap, Key, boolean?][], options?: Wait): Promise<Transaction>;
   transact<T>(elements: [Heap, Key, boolean?][], func: (transaction: Transaction) => T, options?: { timeout?: number }): T;
+  transactAsync<T>(elements: [Heap, Key, boolean?][], func: (transaction: Transaction) => T | Promise<T>, options?: Wait): Promise<T>;
+  snapshot(elements: [Heap, Key][], options?: { timeout?: number }): any[];
+  snapshotAsync(elements: [Heap, Key][], options?: Wait): Promise<any[]>;
+  team(name?: string, options?: Wait & { size?: number; member?: number; elastic?: boolean; mode?: number }): Promise<Team>;
   close(): void;
 }
 

@@ -9,7 +9,7 @@ if [ ! -e "$EMS_BUILD_DIR/contrib/node/ems/ems.node" ]; then
 fi
 
 node_tests() {
-	local one work
+	local one
 	for one; do set -- "$@" "$here/$one"; shift; done
 	# Arrays' files, if any, are relative to the working directory.
 	work=$(mktemp -d "${TMPDIR-/tmp}/ems-node.XXXXXX") || exit 1

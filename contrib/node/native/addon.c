@@ -39,6 +39,19 @@ napi_value throw_ems(napi_env env, int code)
 	return NULL;
 }
 
+void settle_promise(napi_env env, napi_deferred deferred, int r, const char *message, napi_value js)
+{
+	if (r == 0 && js) {
+		napi_resolve_deferred(env, deferred, js);
+		return;
+	}
+	if (r == 0)
+		napi_get_and_clear_last_exception(env, &js);
+	else
+		js = error_of(env, r, message);
+	napi_reject_deferred(env, deferred, js);
+}
+
 napi_value throw_type(napi_env env, const char *message)
 {
 	napi_throw_type_error(env, "EMS_EINVALID", message);
@@ -119,6 +132,40 @@ bool number_get(napi_env env, napi_value js, double *value)
 	return false;
 }
 
+bool is_undefined(napi_env env, napi_value js)
+{
+	napi_valuetype type = napi_undefined;
+
+	napi_typeof(env, js, &type);
+	return type == napi_undefined;
+}
+
+bool count_get(napi_env env, napi_value js, uint64_t *count)
+{
+	int64_t number;
+
+	if (is_undefined(env, js))
+		return true;
+	if (!int64_get(env, js, &number))
+		return false;
+	if (number < 0) {
+		throw_ems(env, -EMS_ERANGE);
+		return false;
+	}
+	*count = (uint64_t)number;
+	return true;
+}
+
+bool property_count(napi_env env, napi_value object, const char *name, uint64_t *count)
+{
+	return count_get(env, property(env, object, name), count);
+}
+
+bool property_flag(napi_env env, napi_value object, const char *name)
+{
+	return boolean_of(env, property(env, object, name));
+}
+
 void *external_get(napi_env env, napi_value js, const napi_type_tag *tag)
 {
 	void *data = NULL;
@@ -154,13 +201,45 @@ void set_function(napi_env env, napi_value object, const char *name, napi_callba
 const napi_type_tag handle_tag = {0x7a1d6f0e5c334b04, 0x9b1f3ac07e5d2204};
 const napi_type_tag client_tag = {0x7a1d6f0e5c334b05, 0x9b1f3ac07e5d2205};
 
+void client_use(struct client *client)
+{
+	client->users++;
+	client->references++;
+}
+
+static void client_end(struct client *client)
+{
+	waits_free(client->waits);
+	client->waits = NULL;
+	ems_disconnect(client->connection);
+	client->connection = NULL;
+}
+
+void client_unuse(struct client *client)
+{
+	if (--client->users == 0)
+		client_end(client);
+	client_unref(client);
+}
+
 void client_unref(struct client *client)
 {
-	if (client && --client->references == 0) {
-		waits_free(client->waits);
-		ems_disconnect(client->connection);
+	if (--client->references == 0)
 		free(client);
-	}
+}
+
+void handle_close(struct handle *handle)
+{
+	ems_heap_t *heap = handle->heap;
+
+	if (!heap)
+		return;
+	handle->heap = NULL;
+	if (handle->jobs > 0)
+		handle->closing = heap;
+	else
+		ems_heap_close(heap);
+	client_unuse(handle->client);
 }
 
 void handle_unref(struct handle *handle)
@@ -169,10 +248,33 @@ void handle_unref(struct handle *handle)
 		return;
 	if (handle->array)
 		ems_compat_array_destroy(handle->array, false);
-	else if (handle->heap)
-		ems_heap_close(handle->heap);
-	client_unref(handle->client);
+	else
+		handle_close(handle);
+	if (handle->client)
+		client_unref(handle->client);
 	free(handle);
+}
+
+struct client *client_get(napi_env env, napi_value js)
+{
+	struct client *client = external_get(env, js, &client_tag);
+
+	if (client && client->closed) {
+		throw_type(env, "the client is closed");
+		return NULL;
+	}
+	return client;
+}
+
+struct handle *handle_get(napi_env env, napi_value js)
+{
+	struct handle *handle = external_get(env, js, &handle_tag);
+
+	if (handle && !handle->heap) {
+		throw_type(env, "it is closed");
+		return NULL;
+	}
+	return handle;
 }
 
 static void operation_gone(napi_env env, void *data, void *hint)
@@ -232,6 +334,9 @@ static napi_value init(napi_env env, napi_value exports)
 	wait_init(env, exports);
 	hold_init(env, exports);
 	region_init(env, exports);
+	sets_init(env, exports);
+	async_init(env, exports);
+	team_init(env, exports);
 	return exports;
 }
 

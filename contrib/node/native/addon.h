@@ -27,6 +27,8 @@ struct addon *addon_of(napi_env env);
 napi_value throw_ems(napi_env env, int code);
 /* The same as a value, for rejecting promises; message NULL: the code's text. */
 napi_value error_of(napi_env env, int code, const char *message);
+/* Settles a promise: with js, or by an error, or by the exception that is pending. */
+void settle_promise(napi_env env, napi_deferred deferred, int r, const char *message, napi_value js);
 napi_value throw_type(napi_env env, const char *message);
 
 /* ---- values ---- */
@@ -67,6 +69,11 @@ bool int64_get(napi_env env, napi_value js, int64_t *value);
 bool number_get(napi_env env, napi_value js, double *value);
 bool boolean_of(napi_env env, napi_value js); /* as JavaScript sees it */
 bool text_get(napi_env env, napi_value js, struct argument *argument);
+/* A number that is not negative; undefined leaves *count. */
+bool count_get(napi_env env, napi_value js, uint64_t *count);
+bool property_count(napi_env env, napi_value object, const char *name, uint64_t *count);
+bool property_flag(napi_env env, napi_value object, const char *name);
+bool is_undefined(napi_env env, napi_value js);
 napi_value property(napi_env env, napi_value object, const char *name);
 void set_property(napi_env env, napi_value object, const char *name, napi_value value);
 void *external_get(napi_env env, napi_value js, const napi_type_tag *tag);
@@ -75,10 +82,15 @@ void set_function(napi_env env, napi_value object, const char *name, napi_callba
 
 /* ---- handles ---- */
 
+/*
+ * The connection ends with its last user: the JavaScript object until it is closed, open heaps, regions and teams, waits that are
+ * not settled. Who only points at the struct has a reference.
+ */
 struct client {
-	ems_connection_t *connection;
+	ems_connection_t *connection; /* NULL: ended */
 	struct addon *addon;
-	unsigned references;
+	unsigned references, users;
+	bool closed; /* nothing new is opened */
 	struct waits *waits;
 };
 struct handle {
@@ -87,11 +99,30 @@ struct handle {
 	struct client *client;		/* native ones */
 	struct ems_compat_array *array; /* those of the drop-in module */
 	unsigned references;
+	unsigned jobs;	     /* of other threads (async.c), which use … */
+	ems_heap_t *closing; /* … this one, to be closed when they are done */
+};
+/* Memory that ArrayBuffers, counters and blocks are in; it is unmapped with the last of them. */
+struct region {
+	ems_region_t *region;
+	struct client *client;
+	bool closed, read_only;
+	unsigned references;
 };
 extern const napi_type_tag client_tag, handle_tag;
 
+/* One that is open; or an exception is pending. */
+struct client *client_get(napi_env env, napi_value js);
+struct handle *handle_get(napi_env env, napi_value js);
+struct region *region_get(napi_env env, napi_value js);
+
+/* A user, who has a reference as well. */
+void client_use(struct client *client);
+void client_unuse(struct client *client);
 void client_unref(struct client *client);
 void handle_unref(struct handle *handle);
+void handle_close(struct handle *handle);
+void region_unref(struct region *region);
 /* A function that keeps the handle. */
 void set_operation(napi_env env, napi_value object, const char *name, napi_callback function, struct handle *handle);
 
@@ -103,9 +134,14 @@ void compat_init(napi_env env, napi_value exports);	/* compat.c: the drop-in mod
 void wait_init(napi_env env, napi_value exports);	/* wait.c: promises */
 void hold_init(napi_env env, napi_value exports);	/* hold.c: transactions, leases */
 void region_init(napi_env env, napi_value exports);	/* region.c */
+void sets_init(napi_env env, napi_value exports);	/* sets.c: counters and blocks in regions */
+void async_init(napi_env env, napi_value exports);	/* async.c: what waits for a disk */
+void team_init(napi_env env, napi_value exports);	/* team.c */
 
 /* The element operations as functions of object, which act on the handle. */
 void operations_define(napi_env env, napi_value object, struct handle *handle);
+/* What a lease has taken, for JavaScript: hold.c. */
+napi_value lease_to_js(struct handle *handle, const ems_lease_t *lease, const ems_value_t *value);
 /* Ends the promises of a client that closes. */
 void waits_free(struct waits *waits);
 

@@ -3,11 +3,22 @@
 
 #include "contrib/node/native/addon.h"
 
+static void client_close(struct client *client)
+{
+	if (client->closed)
+		return;
+	client->closed = true;
+	client_unuse(client);
+}
+
 static void client_finalize(napi_env env, void *data, void *hint)
 {
+	struct client *client = data;
+
 	(void)env;
 	(void)hint;
-	client_unref(data);
+	client_close(client);
+	client_unref(client);
 }
 
 static void handle_finalize(napi_env env, void *data, void *hint)
@@ -39,49 +50,41 @@ static napi_value do_connect(napi_env env, napi_callback_info info)
 	}
 	client->addon = addon_of(env);
 	client->references = 1;
+	client_use(client);
 	return external_new(env, client, &client_tag, client_finalize);
 }
 
-static bool count_get(napi_env env, napi_value object, const char *name, uint64_t *count)
+/* clientClose(client): it is not used any more by what is open no more. */
+static napi_value do_close(napi_env env, napi_callback_info info)
 {
-	napi_value js = property(env, object, name);
-	napi_valuetype type;
-	int64_t number;
+	napi_value js;
+	struct client *client;
 
-	napi_typeof(env, js, &type);
-	if (type == napi_undefined)
-		return true;
-	if (!int64_get(env, js, &number))
-		return false;
-	if (number < 0) {
-		throw_ems(env, -EMS_ERANGE);
-		return false;
-	}
-	*count = (uint64_t)number;
-	return true;
-}
-
-static bool flag(napi_env env, napi_value object, const char *name)
-{
-	return boolean_of(env, property(env, object, name));
+	arguments_get(env, info, 1, &js);
+	client = external_get(env, js, &client_tag);
+	if (client)
+		client_close(client);
+	return NULL;
 }
 
 static bool options_get(napi_env env, napi_value js, ems_heap_options_t *options, struct argument *fill)
 {
-	uint64_t mode = 0, idle = 0;
+	uint64_t mode = 0, idle = 0, checkpoint = 0;
 
-	if (!count_get(env, js, "elements", &options->elements) || !count_get(env, js, "maxElements", &options->max_elements) ||
-	    !count_get(env, js, "storage", &options->storage) || !count_get(env, js, "budget", &options->budget) ||
-	    !count_get(env, js, "mode", &mode) || !count_get(env, js, "idleSeconds", &idle) ||
+	if (!property_count(env, js, "elements", &options->elements) || !property_count(env, js, "maxElements", &options->max_elements) ||
+	    !property_count(env, js, "storage", &options->storage) || !property_count(env, js, "budget", &options->budget) ||
+	    !property_count(env, js, "mode", &mode) || !property_count(env, js, "idleSeconds", &idle) ||
+	    !property_count(env, js, "checkpointMs", &checkpoint) ||
 	    !argument_get(addon_of(env), property(env, js, "fill"), fill))
 		return false;
 	options->mode = (uint32_t)mode;
 	options->idle_seconds = (uint32_t)idle;
-	options->map = flag(env, js, "map");
-	options->read_only = flag(env, js, "readOnly");
-	options->persistent = flag(env, js, "persistent");
-	options->until_detached = flag(env, js, "untilDetached");
-	options->initial_tag = flag(env, js, "empty") ? EMS_EMPTY : (ems_tag_t)0;
+	options->checkpoint_ms = (uint32_t)checkpoint;
+	options->map = property_flag(env, js, "map");
+	options->read_only = property_flag(env, js, "readOnly");
+	options->persistent = property_flag(env, js, "persistent");
+	options->until_detached = property_flag(env, js, "untilDetached");
+	options->initial_tag = property_flag(env, js, "empty") ? EMS_EMPTY : (ems_tag_t)0;
 	options->fill = fill->value.type == EMS_UNDEFINED ? NULL : &fill->value;
 	return true;
 }
@@ -100,6 +103,7 @@ static int heap_new(struct client *client, const char *name, ems_open_t how, con
 	handle->client = client;
 	handle->addon = client->addon;
 	client->references++;
+	client_use(client);
 	*result = handle;
 	return 0;
 }
@@ -116,7 +120,7 @@ static napi_value heap_open(napi_env env, napi_callback_info info)
 	int r;
 
 	arguments_get(env, info, 5, js);
-	client = external_get(env, js[0], &client_tag);
+	client = client_get(env, js[0]);
 	if (!client || !int64_get(env, js[3], &how) || !text_get(env, js[2], &name))
 		return NULL;
 	if (!options_get(env, js[4], &options, &fill)) {
@@ -141,10 +145,8 @@ static napi_value heap_close(napi_env env, napi_callback_info info)
 
 	arguments_get(env, info, 1, &js);
 	handle = external_get(env, js, &handle_tag);
-	if (handle && handle->heap) {
-		ems_heap_close(handle->heap);
-		handle->heap = NULL;
-	}
+	if (handle)
+		handle_close(handle);
 	return NULL;
 }
 
@@ -156,7 +158,7 @@ static napi_value heap_drop(napi_env env, napi_callback_info info)
 	int r;
 
 	arguments_get(env, info, 2, js);
-	client = external_get(env, js[0], &client_tag);
+	client = client_get(env, js[0]);
 	if (!client || !text_get(env, js[1], &name))
 		return NULL;
 	r = ems_heap_drop(client->connection, name.value.data);
@@ -166,25 +168,30 @@ static napi_value heap_drop(napi_env env, napi_callback_info info)
 	return r < 0 ? throw_ems(env, r) : js_boolean(env, true);
 }
 
-static struct handle *open_handle(napi_env env, napi_value js)
-{
-	struct handle *handle = external_get(env, js, &handle_tag);
-
-	if (handle && !handle->heap) {
-		throw_type(env, "it is closed");
-		return NULL;
-	}
-	return handle;
-}
-
 static napi_value heap_elements(napi_env env, napi_callback_info info)
 {
 	napi_value js;
 	struct handle *handle;
 
 	arguments_get(env, info, 1, &js);
-	handle = open_handle(env, js);
+	handle = handle_get(env, js);
 	return handle ? js_number(env, (double)ems_heap_elements(handle->heap)) : NULL;
+}
+
+/* heapGrow(handle, elements) */
+static napi_value heap_grow(napi_env env, napi_callback_info info)
+{
+	napi_value js[2];
+	struct handle *handle;
+	uint64_t elements = 0;
+	int r;
+
+	arguments_get(env, info, 2, js);
+	handle = handle_get(env, js[0]);
+	if (!handle || !count_get(env, js[1], &elements))
+		return NULL;
+	r = ems_heap_grow(handle->heap, elements);
+	return r < 0 ? throw_ems(env, r) : js_undefined(env);
 }
 
 /* ---- ranges ---- */
@@ -202,7 +209,7 @@ static napi_value range(napi_env env, napi_callback_info info)
 	int r;
 
 	arguments_get(env, info, 4, js);
-	handle = open_handle(env, js[0]);
+	handle = handle_get(env, js[0]);
 	if (!handle || !int64_get(env, js[1], &first))
 		return NULL;
 	if (first < 0)
@@ -237,7 +244,7 @@ static napi_value entries(napi_env env, napi_callback_info info)
 	int r;
 
 	arguments_get(env, info, 1, &js);
-	handle = open_handle(env, js);
+	handle = handle_get(env, js);
 	if (!handle)
 		return NULL;
 	r = ems_iterate(handle->heap, &iterator);
@@ -265,6 +272,8 @@ void heap_init(napi_env env, napi_value exports)
 	set_function(env, exports, "heapOpen", heap_open, NULL);
 	set_function(env, exports, "heapClose", heap_close, NULL);
 	set_function(env, exports, "heapDrop", heap_drop, NULL);
+	set_function(env, exports, "clientClose", do_close, NULL);
+	set_function(env, exports, "heapGrow", heap_grow, NULL);
 	set_function(env, exports, "heapElements", heap_elements, NULL);
 	set_function(env, exports, "range", range, NULL);
 	set_function(env, exports, "entries", entries, NULL);

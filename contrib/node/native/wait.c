@@ -61,6 +61,11 @@ static void signal_event(int event)
 static napi_value outcome_to_js(struct addon *addon, struct pending *pending, ems_wait_result_t *result)
 {
 	switch (pending->code) {
+	case EMS_OP_READ_FE_LEASE:
+	case EMS_OP_DEQUEUE_LEASE:
+		/* Without a heap its handle was closed meanwhile, and so was the lease. */
+		return result->lease.heap ? lease_to_js(pending->handle, &result->lease, &result->value)
+					  : throw_ems(addon->env, -EMS_ECANCELLED);
 	case EMS_OP_ENQUEUE:
 	case EMS_OP_PUSH:
 		return js_number(addon->env, (double)result->count);
@@ -73,22 +78,16 @@ static napi_value outcome_to_js(struct addon *addon, struct pending *pending, em
 
 static void settle(struct addon *addon, struct pending *pending, ems_wait_result_t *result)
 {
-	napi_env env = addon->env;
 	napi_value js = NULL;
+	int r = result->result;
 
-	if (result->result == 0)
+	if (pending->code == EMS_OP_DELETE && r == -EMS_ENOKEY) {
+		js = js_boolean(addon->env, false);
+		r = 0;
+	} else if (r == 0) {
 		js = outcome_to_js(addon, pending, result);
-	else if (pending->code == EMS_OP_DELETE && result->result == -EMS_ENOKEY)
-		js = js_boolean(env, false);
-	if (js) {
-		napi_resolve_deferred(env, pending->deferred, js);
-		return;
 	}
-	if (result->result == 0)
-		napi_get_and_clear_last_exception(env, &js);
-	else
-		js = error_of(env, result->result, NULL);
-	napi_reject_deferred(env, pending->deferred, js);
+	settle_promise(addon->env, pending->deferred, r, NULL, js);
 }
 
 static void hand_out(napi_env env, napi_value function, void *context, void *data)
@@ -102,7 +101,7 @@ static void hand_out(napi_env env, napi_value function, void *context, void *dat
 	(void)data;
 	if (!env)
 		return; /* the environment is being torn down */
-	client->references++;
+	client_use(client);
 	while (ems_wait_next(client->connection, &result) == 0) {
 		struct pending *pending = result.user;
 
@@ -111,12 +110,13 @@ static void hand_out(napi_env env, napi_value function, void *context, void *dat
 		napi_close_handle_scope(env, scope);
 		ems_value_clear(&result.value);
 		handle_unref(pending->handle);
+		client_unuse(client);
 		free(pending);
 		if (--waits->pending == 0)
 			napi_unref_threadsafe_function(env, waits->call);
 	}
 	signal_event(waits->go);
-	client_unref(client);
+	client_unuse(client);
 }
 
 /* ---- the thread ---- */
@@ -223,9 +223,15 @@ static int begin(napi_env env, struct handle *handle, const ems_operation_t *ope
 	}
 	napi_create_promise(env, &pending->deferred, promise);
 	handle->references++;
+	client_use(handle->client);
 	if (waits->pending++ == 0)
 		napi_ref_threadsafe_function(env, waits->call);
 	return 0;
+}
+
+static bool needs_key(int64_t code)
+{
+	return (code < EMS_OP_ENQUEUE || code > EMS_OP_POP) && code != EMS_OP_DEQUEUE_LEASE;
 }
 
 /* waitBegin(handle, code, key, value, expected, milliseconds, full): [promise, id for waitCancel] */
@@ -243,14 +249,12 @@ static napi_value wait_begin(napi_env env, napi_callback_info info)
 	int r;
 
 	arguments_get(env, info, 7, js);
-	handle = external_get(env, js[0], &handle_tag);
+	handle = handle_get(env, js[0]);
 	if (!handle || !int64_get(env, js[1], &code) || !deadline_get(env, js[5], &deadline))
 		return NULL;
-	if (!handle->heap || !handle->client)
-		return throw_type(env, "it is closed");
 	operation.code = (ems_operation_code_t)code;
 	operation.tag = boolean_of(env, js[6]) ? EMS_FULL : EMS_EMPTY;
-	if ((code >= EMS_OP_ENQUEUE || key_get(addon, js[2], &key)) && argument_get(addon, js[3], &value) &&
+	if ((!needs_key(code) || key_get(addon, js[2], &key)) && argument_get(addon, js[3], &value) &&
 	    argument_get(addon, js[4], &expected)) {
 		operation.key = key.key;
 		r = begin(env, handle, &operation, deadline, &promise, &wait);
@@ -282,7 +286,8 @@ static napi_value wait_cancel(napi_env env, napi_callback_info info)
 	if (!handle)
 		return NULL;
 	napi_get_value_bigint_uint64(env, js[1], &wait, &lossless);
-	ems_wait_cancel(handle->client->connection, wait);
+	if (handle->client->connection)
+		ems_wait_cancel(handle->client->connection, wait);
 	return NULL;
 }
 
