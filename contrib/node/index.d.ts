@@ -72,7 +72,7 @@ interface EMS {
   readonly pinThreads: boolean;
   readonly domainName: string;
   readonly tasks: unknown[];
-  new(elements?: number | number[] | EMSdescriptor, heapSize?: number, filename?: string): any;
+  'new'(elements?: number | number[] | EMSdescriptor, heapSize?: number, filename?: string): any;
   parallel(...argumentsAndFunction: any[]): void;
   parForEach(first: number, last: number, func: (index: number) => void,
     schedule?: 'guided' | 'dynamic' | 'static', minChunk?: number): void;
