@@ -11,7 +11,7 @@
  *     crew.c         several processes that do the same, at the same time
  *     support.c      what rows have in common
  *     row_*.c        the rows
- *     peer.c         what others offer, for the same work (`make bench-peers`)
+ *     peer*.c        what others offer, for the same work (`make bench-peers`)
  */
 #ifndef TESTS_BENCH_H
 #define TESTS_BENCH_H
@@ -137,7 +137,7 @@ extern const size_t row_count;
 	X(read) X(faa) X(counter) X(handover) X(string) X(queue) X(map) X(system_calls) X(disjoint) X(one_element)     \
 	X(ping_pong) X(ping_pong_sleeping) X(death) X(recovery) X(attach) X(creation) X(checkpoint) X(idle)            \
 	X(requests) X(transaction) X(readers) X(bulk) X(stream) X(words) X(tables) X(crowd)                \
-	X(curve_elements) X(curve_sizes) X(curve_keys) X(curve_processes) X(curve_clients)      \
+	X(curve_elements) X(curve_sizes) X(curve_keys) X(curve_processes) X(curve_clients) X(curve_dirty) \
 	X(peers)
 
 #define DECLARE_ROW(name) void row_##name(struct bench *bench);

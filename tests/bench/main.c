@@ -43,6 +43,7 @@ const struct row rows[] = {
 	{"-", "by-keys", row_curve_keys, true, false},
 	{"-", "by-processes", row_curve_processes, true, false},
 	{"-", "by-clients", row_curve_clients, true, false},
+	{"-", "by-dirty", row_curve_dirty, true, false},
 	{"-", "peers", row_peers, false, true},
 };
 const size_t row_count = ARRAY_SIZE(rows);

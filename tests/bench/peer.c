@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tests/bench/bench.h"
+#include "tests/bench/peer.h"
 
 /* Prints nanoseconds for each of some operations, one a line, in one process. */
 static const char manager[] =
@@ -38,6 +38,35 @@ static const char atomics[] =
 	"    for (let i = 0; i < 1000000; i++) Atomics.add(a, 0, 1n)\n"
 	"    console.log(Number(process.hrtime.bigint() - begin) / 1e6)\n"
 	"}' 2>/dev/null";
+
+static const char shared[] =
+	"python3 -c '\n"
+	"import multiprocessing, time\n"
+	"from multiprocessing import shared_memory\n"
+	"memory = shared_memory.SharedMemory(create=True, size=8)\n"
+	"numbers, lock = memory.buf.cast(\"q\"), multiprocessing.Lock()\n"
+	"for turn in range(9):\n"
+	"    begin = time.perf_counter()\n"
+	"    for i in range(20000):\n"
+	"        with lock: numbers[0] += 1\n"
+	"    print((time.perf_counter() - begin) * 1e9 / 20000)\n"
+	"numbers.release(); memory.close(); memory.unlink()\n"
+	"' 2>/dev/null";
+/* A loop of a module that was compiled: the shell's own are interpreted. */
+static const char erlang[] =
+	"erl -noshell -eval '\n"
+	"Text = \"-module(b). -export([ets/2, counters/2]). \"\n"
+	"  \"ets(_, 0) -> ok; ets(T, N) -> ets:update_counter(T, k, 1), ets(T, N - 1). \"\n"
+	"  \"counters(_, 0) -> ok; counters(C, N) -> counters:add(C, 1, 1), counters(C, N - 1). \",\n"
+	"{ok, Tokens, _} = erl_scan:string(Text),\n"
+	"Split = fun Split([], [], All) -> lists:reverse(All);\n"
+	"            Split([{dot, _} = D | R], One, All) -> Split(R, [], [lists:reverse([D | One]) | All]);\n"
+	"            Split([X | R], One, All) -> Split(R, [X | One], All) end,\n"
+	"Forms = [begin {ok, F} = erl_parse:parse_form(T), F end || T <- Split(Tokens, [], [])],\n"
+	"{ok, b, Code} = compile:forms(Forms), {module, b} = code:load_binary(b, \"b\", Code),\n"
+	"Table = ets:new(t, [public, set]), ets:insert(Table, {k, 0}), Counters = counters:new(1, []),\n"
+	"[begin {Time, ok} = timer:tc(b, F, [A, 300000]), io:format(\"~p~n\", [Time / 300]) end\n"
+	" || {F, A} <- [{%s, %s}], _ <- lists:seq(1, 9)], halt().' 2>/dev/null";
 
 static void run_program(const char *what, const char *command)
 {
@@ -85,10 +114,22 @@ static void measure_queue(struct bench *bench)
 	mq_close(queue);
 }
 
+static void run_erlang(const char *what, const char *function, const char *argument)
+{
+	char command[sizeof(erlang) + 64];
+
+	snprintf(command, sizeof(command), erlang, function, argument);
+	run_program(what, command);
+}
+
 void row_peers(struct bench *bench)
 {
+	peer_stores(bench);
 	measure_queue(bench);
 	run_program("Python, multiprocessing.Manager: add", manager);
 	run_program("Python, multiprocessing.Value, lock: add", locked);
+	run_program("Python, shared_memory, lock: add", shared);
 	run_program("Node, SharedArrayBuffer: Atomics.add", atomics);
+	run_erlang("Erlang, ets:update_counter", "ets", "Table");
+	run_erlang("Erlang, counters:add", "counters", "Counters");
 }

@@ -197,12 +197,6 @@ void row_creation(struct bench *bench)
 	report_comparison("create and drop 100 million elements", "1,000 elements", &comparison, RATIO_AT_MOST, 2);
 }
 
-void row_checkpoint(struct bench *bench)
-{
-	(void)bench;
-	report_missing("checkpoint", "no persistent heaps here");
-}
-
 /* ---- many clients ---- */
 
 /* Connections, as many as the limits allow. */
