@@ -1,8 +1,14 @@
 /*
  * test_broker_limits.c: what a user may have, and that cycles of use leave nothing behind.
  */
+#include <grp.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "shm/segment.h"
 #include "shm/slot.h"
@@ -331,6 +337,115 @@ static void one_cycle(const struct daemon *daemon, int i)
 	peer_close(&peer);
 }
 
+/* ---- thousands of connections of one user ---- */
+
+enum { FLOOD_USER = 40001, FLOOD_LIMIT = 100, FLOOD_KEPT = FLOOD_LIMIT + 16, FLOOD_ROUND = 250, FLOOD_ROUNDS = 12 };
+
+#define flood_must(condition)                                                                \
+	do {                                                                                 \
+		if (!(condition)) {                                                          \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			_exit(3);                                                            \
+		}                                                                            \
+	} while (0)
+
+/* The daemon ends the connection, and says nothing. */
+static bool is_ended(int fd)
+{
+	struct pollfd item = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	return poll(&item, 1, (int)(BROKER_PATIENCE / NS_PER_MS)) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
+}
+
+/* Takes all that its user may have, and those that are kept to be told that they are too many; then thousands more, which are not kept. */
+static _Noreturn void be_flood(const char *socket, int talk)
+{
+	const gid_t group = FLOOD_USER;
+	int fds[FLOOD_ROUND];
+	struct peer peers[FLOOD_KEPT];
+	char byte;
+
+	flood_must(setgroups(1, &group) == 0 && setresgid(group, group, group) == 0);
+	flood_must(setresuid(FLOOD_USER, FLOOD_USER, FLOOD_USER) == 0);
+	for (int i = 0; i < FLOOD_KEPT; i++)
+		peer_connect(&peers[i], socket);
+	flood_must(write(talk, "r", 1) == 1 && read(talk, &byte, 1) == 1);
+	for (int round = 0; round < FLOOD_ROUNDS; round++) {
+		for (int i = 0; i < FLOOD_ROUND; i++)
+			flood_must(proto_connect(socket, clock_deadline(BROKER_PATIENCE), &fds[i]) == 0);
+		for (int i = 0; i < FLOOD_ROUND; i++) {
+			flood_must(is_ended(fds[i]));
+			fds[i] = fd_close(fds[i]);
+		}
+	}
+	flood_must(write(talk, "d", 1) == 1);
+	(void)!read(talk, &byte, 1);
+	_exit(0);
+}
+
+static uint32_t clients_of(struct peer *peer, uint32_t uid)
+{
+	static struct proto_quota_reply quota;
+
+	ck_assert_int_eq(peer_call(peer, PROTO_QUOTA, &(struct proto_quota){0}, &quota), 0);
+	for (uint32_t i = 0; i < quota.count; i++)
+		if (quota.users[i].uid == uid)
+			return quota.users[i].clients;
+	return 0;
+}
+
+START_TEST(flood_of_one_user)
+{
+	struct proto_empty nothing = {0};
+	struct daemon daemon;
+	struct pollfd item;
+	struct peer peer, late;
+	int talk[2], status, served = 0;
+	char byte, settings[128];
+	pid_t flood;
+
+	if (geteuid() != 0) {
+		printf("flood_of_one_user: not root, skipped\n");
+		return;
+	}
+	snprintf(settings, sizeof(settings), "[limits]\nuser_clients = %d\n", FLOOD_LIMIT);
+	start_with(&daemon, settings);
+	ck_assert_int_eq(chmod(daemon.directory, 0711), 0);
+	peer_open(&peer, daemon.socket);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk), 0);
+	fflush(stdout);
+	flood = fork();
+	ck_assert_int_ge(flood, 0);
+	if (flood == 0) {
+		fd_close(talk[0]);
+		be_flood(daemon.socket, talk[1]);
+	}
+	fd_close(talk[1]);
+	ck_assert_int_eq(read(talk[0], &byte, 1), 1);
+	EVENTUALLY(clients_of(&peer, FLOOD_USER) == FLOOD_KEPT);
+	ck_assert_int_eq(write(talk[0], "f", 1), 1);
+	item = (struct pollfd){.fd = talk[0], .events = POLLIN};
+	/* Others are served, and can connect, while it goes on. */
+	do {
+		ck_assert_int_eq(peer_call(&peer, PROTO_PING, &nothing, &nothing), 0);
+		peer_open(&late, daemon.socket);
+		ck_assert_int_eq(peer_call(&late, PROTO_PING, &nothing, &nothing), 0);
+		peer_close(&late);
+		served++;
+	} while (poll(&item, 1, 0) == 0);
+	ck_assert_int_eq(read(talk[0], &byte, 1), 1);
+	printf("%d connections of one user refused; another was served %d times meanwhile\n", FLOOD_ROUND * FLOOD_ROUNDS, served);
+	ck_assert_uint_eq(clients_of(&peer, FLOOD_USER), FLOOD_KEPT);
+	fd_close(talk[0]);
+	ck_assert_int_eq(waitpid(flood, &status, 0), flood);
+	ck_assert_int_eq(status, 0);
+	EVENTUALLY(clients_of(&peer, FLOOD_USER) == 0);
+	peer_close(&peer);
+	ck_assert_int_eq(daemon_stop(&daemon), 0);
+}
+END_TEST
+
 /*
  * connect, create, attach, drop, again and again: EMS_TEST_CYCLES of them (1,000 unless set; 10,000 is the promise). Under
  * sanitizers the daemon's exit status says whether it lost memory; here it is its size and its descriptors.
@@ -369,4 +484,4 @@ START_TEST(cycles_leave_nothing)
 END_TEST
 
 UNIT_MAIN("broker/limits", too_many_clients, too_many_heaps_and_bytes, overrides_and_what_is_told, too_many_slots,
-	  pages_of_clients, kicked, cycles_leave_nothing)
+	  pages_of_clients, kicked, flood_of_one_user, cycles_leave_nothing)

@@ -1,7 +1,10 @@
 /*
  * test_broker_wire.c: what a client may do wrong to a daemon, and that the others do not notice.
  */
+#include <linux/sockios.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "tests/integration/broker.h"
@@ -22,7 +25,8 @@ static void expect_error_and_end(struct peer *peer, int code)
 	peer_expect_end(peer);
 }
 
-static bool log_has(const char *text)
+/* Both in one line. */
+static bool log_has_both(const char *text, const char *other)
 {
 	char path[128], line[4096];
 	bool found = false;
@@ -32,9 +36,14 @@ static bool log_has(const char *text)
 	log = fopen(path, "r");
 	ck_assert_ptr_nonnull(log);
 	while (!found && fgets(line, sizeof(line), log))
-		found = strstr(line, text) != NULL;
+		found = strstr(line, text) && strstr(line, other);
 	fclose(log);
 	return found;
+}
+
+static bool log_has(const char *text)
+{
+	return log_has_both(text, "");
 }
 
 START_TEST(garbage)
@@ -239,6 +248,130 @@ START_TEST(slow_reader_is_dropped)
 }
 END_TEST
 
+/* ---- who reads one byte at a time ---- */
+
+static char long_fill[60000];
+
+/* A heap whose fill value is in each answer to inspect. */
+static void make_wordy(struct peer *peer, const char *name)
+{
+	struct proto_open open = peer_request(name, PROTO_HOW_CREATE, 1);
+	struct proto_open_reply reply;
+
+	memset(long_fill, 'x', sizeof(long_fill));
+	open.params.fill = (struct proto_value){.type = PROTO_STRING, .data = long_fill, .size = sizeof(long_fill)};
+	ck_assert_int_eq(peer_call(peer, PROTO_OPEN, &open, &reply), 0);
+}
+
+static int ask_wordy(struct peer *peer, const char *name, uint64_t id)
+{
+	_cleanup_(proto_buffer_fini) struct proto_buffer buffer = {0};
+	struct proto_inspect inspect = {0};
+
+	snprintf(inspect.name, sizeof(inspect.name), "%s", name);
+	ck_assert_int_eq(proto_encode_request(&buffer, id, PROTO_INSPECT, &inspect), 0);
+	return proto_send_all(peer->socket, buffer.data, buffer.size, -1, clock_deadline(BROKER_PATIENCE));
+}
+
+/* The next byte, which the daemon has sent or will send. (Each of check's macros tells the runner that it was passed: not for each byte.) */
+static uint8_t read_byte(struct peer *peer)
+{
+	struct pollfd item = {.fd = peer->socket, .events = POLLIN};
+	uint8_t byte;
+
+	if (recv(peer->socket, &byte, 1, MSG_DONTWAIT) == 1)
+		return byte;
+	ck_assert_int_eq(poll(&item, 1, (int)(BROKER_PATIENCE / NS_PER_MS)), 1);
+	ck_assert_int_eq(recv(peer->socket, &byte, 1, MSG_DONTWAIT), 1);
+	return byte;
+}
+
+/* Bytes, as the kernel counts them, that the daemon has not read. */
+static int unread(const struct peer *peer)
+{
+	int count;
+
+	ck_assert_int_eq(ioctl(peer->socket, SIOCOUTQ, &count), 0);
+	return count;
+}
+
+/* It asks for no more than its queue holds: it gets all of it, and costs the others nothing. */
+START_TEST(reader_of_single_bytes_is_served)
+{
+	enum { ANSWERS = 6 };
+	struct proto_drop drop = {.name = "bytes"};
+	struct proto_empty nothing;
+	struct peer slow, other;
+
+	peer_open(&other, the_daemon.socket);
+	peer_open(&slow, the_daemon.socket);
+	make_wordy(&other, "bytes");
+	for (uint64_t id = 100; id < 100 + ANSWERS; id++)
+		ck_assert_int_eq(ask_wordy(&slow, "bytes", id), 0);
+	for (uint64_t id = 100; id < 100 + ANSWERS; id++) {
+		static uint8_t frame[PROTO_FRAME_MAX];
+		struct proto_message message;
+		uint32_t size = 0;
+
+		for (int i = 0; i < 4; i++)
+			size |= (uint32_t)read_byte(&slow) << 8 * i;
+		ck_assert_uint_gt(size, sizeof(long_fill));
+		ck_assert_uint_le(size, sizeof(frame));
+		for (uint32_t i = 0; i < size; i++) {
+			frame[i] = read_byte(&slow);
+			if (i % 1000 == 0)
+				check_served(&other);
+		}
+		ck_assert_int_eq(proto_parse(frame, size, &message), 0);
+		ck_assert_int_eq(message.kind, PROTO_KIND_REPLY);
+		ck_assert_uint_eq(message.id, id);
+	}
+	peer_close(&slow);
+	ck_assert_int_eq(peer_call(&other, PROTO_DROP, &drop, &nothing), 0);
+	peer_close(&other);
+}
+END_TEST
+
+/*
+ * It asks for more: one byte for each answer of 60,000. When its queue is full it is dropped, and the log says whom. What was made for it
+ * by then is what its queue holds (1 MiB, by default), what the kernel holds for its socket, and a few answers for those under way.
+ */
+START_TEST(reader_of_single_bytes_is_bounded)
+{
+	struct proto_drop drop = {.name = "bytes"};
+	struct proto_empty nothing;
+	struct peer slow, other;
+	uint64_t asked = 0, most;
+	char whom[64];
+	int room, r = 0;
+
+	peer_open(&other, the_daemon.socket);
+	peer_open(&slow, the_daemon.socket);
+	make_wordy(&other, "bytes");
+	ck_assert_int_eq(getsockopt(slow.socket, SOL_SOCKET, SO_SNDBUF, &room, &(socklen_t){sizeof(room)}), 0);
+	most = ((1u << 20) + 2 * (uint64_t)room) / sizeof(long_fill) + 10;
+	while (!r) {
+		r = ask_wordy(&slow, "bytes", 100 + asked);
+		/* It is read, so that the answer is made before the other's: one that is quick has many answers in a turn of its own. */
+		EVENTUALLY(unread(&slow) == 0);
+		check_served(&other);
+		if (!r) {
+			asked++;
+			(void)read_byte(&slow);
+		}
+		ck_assert_msg(asked <= most, "%d answers of %d bytes were made, and one byte of each read", (int)asked,
+			      (int)sizeof(long_fill));
+	}
+	ck_assert_int_eq(r, -ERROR_CONNECTION);
+	ck_assert_uint_gt(asked * sizeof(long_fill), 1u << 20);
+	snprintf(whom, sizeof(whom), "client dropped client=%llu ", (unsigned long long)slow.client);
+	EVENTUALLY(log_has_both(whom, "why=\"it does not read: its queue is full\""));
+	peer_close(&slow);
+	ck_assert_int_eq(peer_call(&other, PROTO_DROP, &drop, &nothing), 0);
+	peer_close(&other);
+}
+END_TEST
+
 START_TEST(descriptors_sent_are_closed)
 {
 	static const char ping[] = "\x0d\0\0\0\x82\xa2id\x63\xa2op\xa4ping";
@@ -294,4 +427,4 @@ END_TEST
 
 INTEGRATION_MAIN("broker/wire", garbage, noise_from_many, half_frames, versions,
 		 errors_of_fields_and_ops_leave_the_connection, pipelined, slow_reader_is_dropped,
-		 descriptors_sent_are_closed, two_descriptors_end_the_connection)
+		 reader_of_single_bytes_is_served, reader_of_single_bytes_is_bounded, descriptors_sent_are_closed, two_descriptors_end_the_connection)
