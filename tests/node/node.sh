@@ -11,7 +11,7 @@ fi
 node_tests() {
 	local one
 	for one; do set -- "$@" "$here/$one"; shift; done
-	# Arrays' files, if any, are relative to the working directory.
+	# For the trap as well. Arrays' files, if any, are relative to the working directory.
 	work=$(mktemp -d "${TMPDIR-/tmp}/ems-node.XXXXXX") || exit 1
 	trap 'rm -rf "$work"' EXIT
 	cd "$work" || exit 1

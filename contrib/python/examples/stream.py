@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """stream.py: how fast memory is: copy, scale, add and triad, over private memory and over a region.
 
-    stream.py [--elements N] [--rounds N]
+    stream.py [--elements N] [--rounds N] [--plain]
 
-With numpy, if that is installed, an operation goes over the memory itself. Without it, slices of memoryviews are copied, and
+With numpy, if that is installed (and --plain is not given), an operation goes over the memory itself. Without it, slices of memoryviews are copied, and
 numbers go through Python, which is then what is measured. Times are the best of all rounds; the last column is a ratio.
 """
 
@@ -55,11 +55,14 @@ def best(function, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description="the speed of memory")
-    parser.add_argument("--elements", type=int, default=10_000_000 if numpy else 500_000)
+    parser.add_argument("--elements", type=int, help="default: 10 million with numpy, else 500,000")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--plain", action="store_true", help="without numpy")
     options = parser.parse_args()
 
-    make = with_numpy if numpy else without_numpy
+    use_numpy = numpy is not None and not options.plain
+    make = with_numpy if use_numpy else without_numpy
+    options.elements = options.elements or (10_000_000 if use_numpy else 500_000)
     private = [array.array("d", [value]) * options.elements for value in (1.0, 2.0, 0.0)]
     with ems.connect() as client:
         region = client.region(f"stream/{os.getpid()}", how="create", size=24 * options.elements, populate=True,
@@ -68,7 +71,7 @@ def main():
         shared = [view[one * part:(one + 1) * part] for one in range(3)]
         for one, other in zip(shared, private):
             one.cast("d")[:] = other
-        print(f"{options.elements} doubles, {'with' if numpy else 'without'} numpy")
+        print(f"{options.elements} doubles, {'with' if use_numpy else 'without'} numpy")
         print(f"{'':8}{'private GB/s':>14}{'region GB/s':>14}{'ratio':>8}")
         here, there = make(*private), make(*shared)
         for name, arrays in (("copy", 2), ("scale", 2), ("add", 3), ("triad", 3)):

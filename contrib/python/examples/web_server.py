@@ -8,12 +8,14 @@
     DELETE /KEY     204, or 404                          GET /           the keys, one a line
 
 All processes accept on the same socket, and all see every change at once, as the data is in memory that they share: there is no
-process that owns it. Ctrl-C ends them.
+process that owns it. One that dies takes along its connections, and no data; another is started in its place. X-Worker in an
+answer is the process that gave it. Ctrl-C ends them.
 """
 
 import argparse
 import http.server
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import socket
@@ -26,6 +28,7 @@ import ems
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one packet
     heap = None
 
     def key(self):
@@ -34,6 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, text=""):
         data = text.encode()
         self.send_response(status)
+        self.send_header("X-Worker", str(os.getpid()))
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -97,13 +101,44 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.socket = listener
 
 
+SIGNALS = signal.SIGTERM, signal.SIGINT
+
+
 def work(listener, heap):
     Handler.heap = heap
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    for one in SIGNALS:
+        signal.signal(one, lambda *_: sys.exit())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    Server(listener).serve_forever()
+
+
+def start(listener, heap):
+    worker = multiprocessing.Process(target=work, args=(listener, heap))
+    worker.start()
+    return worker
+
+
+def supervise(workers, begin):
+    """Until a signal comes: another worker in place of one that has ended. Signals are blocked but for the waiting."""
+    def end(*_):
+        raise KeyboardInterrupt
+
+    for one in SIGNALS:
+        signal.signal(one, end)
     try:
-        Server(listener).serve_forever()
+        while True:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            multiprocessing.connection.wait([one.sentinel for one in workers])
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            for number, one in enumerate(workers):
+                if not one.is_alive():
+                    one.join()
+                    workers[number] = begin()
     except KeyboardInterrupt:
-        pass
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for one in workers:
+        one.terminate()
+        one.join()
 
 
 def main():
@@ -116,21 +151,10 @@ def main():
     heap = ems.connect().heap(options.heap, map=True)
     listener = socket.create_server(("127.0.0.1", options.port), backlog=512)
     listener.setblocking(False)  # several wait for one connection
-    workers = [multiprocessing.Process(target=work, args=(listener, heap)) for _ in range(options.n)]
-    for one in workers:
-        one.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # of the workers as well, until they are ready for them
+    workers = [start(listener, heap) for _ in range(options.n)]
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/ by {options.n} processes", flush=True)
-
-    def end(*_):
-        for one in workers:
-            one.terminate()
-
-    signal.signal(signal.SIGTERM, end)
-    try:
-        for one in workers:
-            one.join()
-    except KeyboardInterrupt:
-        end()
+    supervise(workers, lambda: start(listener, heap))
 
 
 if __name__ == "__main__":
