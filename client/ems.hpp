@@ -16,244 +16,125 @@
 
 #include <ems.h>
 
+#include "ems_region.hpp"
+#include "ems_team.hpp"
+#include "ems_value.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace ems
 {
 
-/* What a call of <ems.h> returned, with its message. */
-class error : public std::runtime_error {
+/* ---- what is held ---------------------------------------------------------------------------- */
+
+/*
+ * What was taken from a heap, for as long as it is held. Ended by put, keep or end; else, with the object, as if nothing had been taken,
+ * which is what the death of the process does. Of the thread, or session, that took it; its heap stays open.
+ */
+class lease {
 public:
-	error(int code, const char *message) : std::runtime_error(message), code_(code < 0 ? -code : code)
+	lease(value what, ems_lease_t held) noexcept : what_(std::move(what)), held_(held)
 	{
 	}
-	int code() const noexcept /* EMS_E… */
-	{
-		return code_;
-	}
-	const char *name() const noexcept
-	{
-		return ems_error_name(code_);
-	}
-
-private:
-	int code_;
-};
-
-namespace detail
-{
-inline void check(int result)
-{
-	if (result < 0) {
-		const ems_error_t *last = ems_last_error();
-
-		throw error(result, last->code == -result ? last->message : ems_error_text(result));
-	}
-}
-
-template <typename Rep, typename Period> ems_deadline_t deadline(std::chrono::duration<Rep, Period> time)
-{
-	auto count = std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
-
-	return count <= 0 ? EMS_NOW : ems_deadline_in(static_cast<std::uint64_t>(count));
-}
-} // namespace detail
-
-/* ---- values ---------------------------------------------------------------------------------- */
-
-/* A string that is JSON, and one that is bytes. */
-struct json {
-	std::string text;
-};
-struct bytes {
-	std::string data;
-};
-
-/* Any value, with its own memory. */
-class value {
-public:
-	value() noexcept : value_ EMS_VALUE_INIT
+	lease(lease &&other) noexcept : what_(std::move(other.what_)), held_(std::exchange(other.held_, ems_lease_t{}))
 	{
 	}
-	value(bool boolean) noexcept : value_(ems_value_boolean(boolean))
+	lease &operator=(lease &&other) noexcept
 	{
-	}
-	value(int number) noexcept : value_(ems_value_integer(number))
-	{
-	}
-	value(long number) noexcept : value_(ems_value_integer(number))
-	{
-	}
-	value(long long number) noexcept : value_(ems_value_integer(number))
-	{
-	}
-	value(double number) noexcept : value_(ems_value_float(number))
-	{
-	}
-	value(std::string text) : value(EMS_STRING, std::move(text))
-	{
-	}
-	value(std::string_view text) : value(EMS_STRING, std::string(text))
-	{
-	}
-	value(const char *text) : value(EMS_STRING, std::string(text))
-	{
-	}
-	value(json text) : value(EMS_JSON, std::move(text.text))
-	{
-	}
-	value(bytes data) : value(EMS_BYTES, std::move(data.data))
-	{
-	}
-	value(const value &other) : value_(other.value_), text_(other.string())
-	{
-		own();
-	}
-	value(value &&other) noexcept : value()
-	{
-		swap(other);
-	}
-	value &operator=(value other) noexcept
-	{
-		swap(other);
+		std::swap(what_, other.what_);
+		std::swap(held_, other.held_);
 		return *this;
 	}
-	~value()
+	~lease()
 	{
-		ems_value_clear(result());
+		if (held_.heap)
+			ems_lease_end(&held_);
 	}
+	const value &what() const noexcept
+	{
+		return what_;
+	}
+	/* The element is full with this value; an item is in its place with it. After an error the lease goes on. */
+	void put(const value &instead)
+	{
+		detail::check(ems_lease_put(&held_, instead.get()));
+		held_ = ems_lease_t{};
+	}
+	/* The element is empty; an item is gone. */
+	void keep()
+	{
+		ems_lease_t held = std::exchange(held_, ems_lease_t{});
 
-	ems_type_t type() const noexcept
-	{
-		return static_cast<ems_type_t>(value_.type);
+		detail::check(ems_lease_keep(&held));
 	}
-	bool is_undefined() const noexcept
+	/* As if nothing had been taken. */
+	void end()
 	{
-		return type() == EMS_UNDEFINED;
-	}
-	/* Of a string, JSON or bytes; valid as long as this value is not changed. */
-	std::string_view text() const noexcept
-	{
-		return type() >= EMS_STRING ? std::string_view(static_cast<const char *>(value_.data), value_.size)
-					    : std::string_view();
-	}
-	/* bool, an integer type, double, std::string, json, bytes. EMS_ETYPE: it is something else. A double is had of an integer. */
-	template <typename T> T as() const
-	{
-		if constexpr (std::is_same_v<T, bool>) {
-			return want(EMS_BOOLEAN).boolean;
-		} else if constexpr (std::is_integral_v<T>) {
-			auto number = want(EMS_INTEGER).integer;
+		ems_lease_t held = std::exchange(held_, ems_lease_t{});
 
-			if (static_cast<std::int64_t>(static_cast<T>(number)) != number)
-				throw error(EMS_ERANGE, "the integer does not fit");
-			return static_cast<T>(number);
-		} else if constexpr (std::is_floating_point_v<T>) {
-			return static_cast<T>(type() == EMS_INTEGER ? static_cast<double>(value_.integer)
-								     : want(EMS_FLOAT).number);
-		} else if constexpr (std::is_same_v<T, json>) {
-			return want(EMS_JSON), json{string()};
-		} else if constexpr (std::is_same_v<T, bytes>) {
-			return want(EMS_BYTES), bytes{string()};
-		} else {
-			return want(EMS_STRING), T(text());
-		}
-	}
-
-	/* As an argument of <ems.h>, and as a result. */
-	const ems_value_t *get() const noexcept
-	{
-		return &value_;
-	}
-	ems_value_t *result() noexcept
-	{
-		if (value_.capacity == 0)
-			value_ = EMS_VALUE_INIT;
-		return &value_;
-	}
-	void swap(value &other) noexcept
-	{
-		std::swap(value_, other.value_);
-		std::swap(text_, other.text_);
-		/* The texts of short strings are where the strings are. */
-		if (value_.capacity == 0)
-			own();
-		if (other.value_.capacity == 0)
-			other.own();
+		detail::check(ems_lease_end(&held));
 	}
 
 private:
-	value(ems_type_t type, std::string text) : value_(ems_value_data(type, nullptr, 0)), text_(std::move(text))
-	{
-		own();
-	}
-	std::string string() const
-	{
-		return std::string(text());
-	}
-	void own() noexcept
-	{
-		if (type() < EMS_STRING)
-			return;
-		value_.data = text_.data();
-		value_.size = text_.size();
-		value_.capacity = 0;
-	}
-	const ems_value_t &want(ems_type_t type) const
-	{
-		if (value_.type != static_cast<std::uint32_t>(type))
-			throw error(EMS_ETYPE, "the value has another type");
-		return value_;
-	}
-
-	ems_value_t value_;
-	std::string text_; /* of one that was made here */
+	value what_;
+	ems_lease_t held_;
 };
 
-/* ---- keys ------------------------------------------------------------------------------------ */
-
-/* An index, or a key of a map. Text is not copied. */
-class key {
+/* A read lock on an element, and what it read; given back by release, or with the object. Of the thread that took it; its heap stays open. */
+class reader {
 public:
-	key(int index) noexcept : key_(ems_index(index))
+	reader(ems_heap_t *of, ems_key_t where, value what) : heap_(of), key_(where), what_(std::move(what))
+	{
+		if (key_.type == EMS_KEY_STRING)
+			text_.assign(key_.text, key_.size);
+	}
+	reader(reader &&other) noexcept
+		: heap_(std::exchange(other.heap_, nullptr)), key_(other.key_), text_(std::move(other.text_)),
+		  what_(std::move(other.what_))
 	{
 	}
-	key(std::int64_t index) noexcept : key_(ems_index(index))
+	reader &operator=(reader &&other) noexcept
 	{
+		std::swap(heap_, other.heap_);
+		std::swap(key_, other.key_);
+		std::swap(text_, other.text_);
+		std::swap(what_, other.what_);
+		return *this;
 	}
-	key(std::size_t index) noexcept : key_(ems_index(static_cast<std::int64_t>(index)))
+	~reader()
 	{
+		if (heap_)
+			ems_release_rw(heap_, key(), nullptr);
 	}
-	key(double number) noexcept : key_(ems_key_float(number))
+	const value &what() const noexcept
 	{
+		return what_;
 	}
-	key(bool boolean) noexcept : key_(ems_key_boolean(boolean))
+	/* How many others still read. */
+	std::uint32_t release()
 	{
-	}
-	key(const char *text) noexcept : key_(ems_key(text))
-	{
-	}
-	key(std::string_view text) noexcept : key_(ems_key_bytes(text.data(), text.size()))
-	{
-	}
-	key(const std::string &text) noexcept : key(std::string_view(text))
-	{
-	}
-	ems_key_t get() const noexcept
-	{
-		return key_;
+		std::uint32_t left = 0;
+
+		detail::check(ems_release_rw(std::exchange(heap_, nullptr), key(), &left));
+		return left;
 	}
 
 private:
+	ems_key_t key() const noexcept
+	{
+		return key_.type == EMS_KEY_STRING ? ems_key_bytes(text_.data(), text_.size()) : key_;
+	}
+
+	ems_heap_t *heap_; /* NULL: given back */
 	ems_key_t key_;
+	std::string text_; /* of the key */
+	value what_;
 };
 
 /* ---- heaps ----------------------------------------------------------------------------------- */
@@ -318,25 +199,87 @@ public:
 	template <typename Rep, typename Period>
 	bool write_ef(key where, const value &what, std::chrono::duration<Rep, Period> time)
 	{
-		return done_in_time(ems_write_ef_until(get(), where.get(), what.get(), detail::deadline(time)));
+		return detail::unless(ems_write_ef_until(get(), where.get(), what.get(), detail::deadline(time)), EMS_ETIMEOUT);
 	}
 	void set_tag(key where, ems_tag_t tag)
 	{
 		detail::check(ems_set_tag(get(), where.get(), tag));
 	}
+	ems_tag_t tag(key where) const
+	{
+		ems_tag_t tag = EMS_EMPTY;
+
+		detail::check(ems_get_tag(get(), where.get(), &tag));
+		return tag;
+	}
+
+	/* What follows is held by what it returns; see there. */
+	reader read_rw(key where)
+	{
+		return reader(get(), where.get(), taken(ems_read_rw, where));
+	}
+	template <typename Rep, typename Period>
+	std::optional<reader> read_rw(key where, std::chrono::duration<Rep, Period> time)
+	{
+		auto what = in_time([&](ems_value_t *to) {
+			return ems_read_rw_until(get(), where.get(), to, detail::deadline(time));
+		});
+
+		return what ? std::optional<reader>(std::in_place, get(), where.get(), std::move(*what)) : std::nullopt;
+	}
+	lease read_fe_lease(key where)
+	{
+		return *leased([&](ems_value_t *to, ems_lease_t *held) {
+			return ems_read_fe_lease(get(), where.get(), to, held);
+		});
+	}
+	template <typename Rep, typename Period>
+	std::optional<lease> read_fe_lease(key where, std::chrono::duration<Rep, Period> time)
+	{
+		return leased([&](ems_value_t *to, ems_lease_t *held) {
+			return ems_read_fe_lease_until(get(), where.get(), to, held, detail::deadline(time));
+		});
+	}
+	std::optional<lease> dequeue_lease()
+	{
+		return leased([&](ems_value_t *to, ems_lease_t *held) { return ems_dequeue_lease(get(), to, held); });
+	}
+	template <typename Rep, typename Period>
+	std::optional<lease> dequeue_lease(std::chrono::duration<Rep, Period> time)
+	{
+		return leased([&](ems_value_t *to, ems_lease_t *held) {
+			return ems_dequeue_lease_until(get(), to, held, detail::deadline(time));
+		});
+	}
+
+	/* The value before, of these. */
 	value faa(key where, const value &what)
 	{
-		value old;
-
-		detail::check(ems_faa(get(), where.get(), what.get(), old.result()));
-		return old;
+		return changed(ems_faa, where, what);
 	}
 	value swap(key where, const value &what)
 	{
-		value old;
-
-		detail::check(ems_swap(get(), where.get(), what.get(), old.result()));
-		return old;
+		return changed(ems_swap, where, what);
+	}
+	std::int64_t and_(key where, std::int64_t mask)
+	{
+		return masked(ems_and, where, mask);
+	}
+	std::int64_t or_(key where, std::int64_t mask)
+	{
+		return masked(ems_or, where, mask);
+	}
+	std::int64_t xor_(key where, std::int64_t mask)
+	{
+		return masked(ems_xor, where, mask);
+	}
+	value min(key where, const value &what)
+	{
+		return changed(ems_min, where, what);
+	}
+	value max(key where, const value &what)
+	{
+		return changed(ems_max, where, what);
 	}
 	/* true: it was as expected, and is as desired. */
 	bool cas(key where, const value &expected, const value &desired)
@@ -349,21 +292,51 @@ public:
 	/* false: there was no such key. */
 	bool erase(key where)
 	{
-		int result = ems_delete(get(), where.get());
+		return detail::unless(ems_delete(get(), where.get()), EMS_ENOKEY);
+	}
 
-		if (result != -EMS_ENOKEY)
-			detail::check(result);
-		return result == 0;
+	/* false: it is not as expected. */
+	bool compare_erase(key where, const value &expected)
+	{
+		bool deleted = false;
+
+		detail::check(ems_compare_delete(get(), where.get(), expected.get(), &deleted));
+		return deleted;
 	}
 
 	/* false: it is full. */
 	bool enqueue(const value &what)
 	{
-		return added(ems_enqueue(get(), what.get(), nullptr));
+		return detail::unless(ems_enqueue(get(), what.get(), nullptr), EMS_EFULL);
 	}
 	bool push(const value &what)
 	{
-		return added(ems_push(get(), what.get(), nullptr));
+		return detail::unless(ems_push(get(), what.get(), nullptr), EMS_EFULL);
+	}
+	template <typename Rep, typename Period> bool enqueue(const value &what, std::chrono::duration<Rep, Period> time)
+	{
+		return put_in_time(ems_enqueue_until, what, detail::deadline(time));
+	}
+	template <typename Rep, typename Period> bool push(const value &what, std::chrono::duration<Rep, Period> time)
+	{
+		return put_in_time(ems_push_until, what, detail::deadline(time));
+	}
+	std::optional<value> queue_peek() const
+	{
+		return in_time([&](ems_value_t *to) { return ems_queue_peek(get(), to); });
+	}
+	std::optional<value> stack_peek() const
+	{
+		return in_time([&](ems_value_t *to) { return ems_stack_peek(get(), to); });
+	}
+	/* Leased items are among them. */
+	std::uint64_t queue_length() const
+	{
+		return counted(ems_queue_length);
+	}
+	std::uint64_t stack_length() const
+	{
+		return counted(ems_stack_length);
 	}
 	std::optional<value> dequeue()
 	{
@@ -408,17 +381,41 @@ private:
 		detail::check(code);
 		return result;
 	}
-	static bool done_in_time(int code)
+	template <typename Function> static std::optional<lease> leased(Function function)
 	{
-		if (code != -EMS_ETIMEOUT)
-			detail::check(code);
-		return code == 0;
+		ems_lease_t held{};
+		auto what = in_time([&](ems_value_t *to) { return function(to, &held); });
+
+		return what ? std::optional<lease>(std::in_place, std::move(*what), held) : std::nullopt;
 	}
-	static bool added(int code)
+	value changed(int (*function)(ems_heap_t *, ems_key_t, const ems_value_t *, ems_value_t *), key where,
+		      const value &what)
 	{
-		if (code != -EMS_EFULL)
-			detail::check(code);
-		return code == 0;
+		value old;
+
+		detail::check(function(get(), where.get(), what.get(), old.result()));
+		return old;
+	}
+	std::int64_t masked(int (*function)(ems_heap_t *, ems_key_t, std::int64_t, std::int64_t *), key where, std::int64_t mask)
+	{
+		std::int64_t old = 0;
+
+		detail::check(function(get(), where.get(), mask, &old));
+		return old;
+	}
+	bool put_in_time(int (*function)(ems_heap_t *, const ems_value_t *, std::uint64_t *, ems_deadline_t),
+			 const value &what, ems_deadline_t until)
+	{
+		int code = function(get(), what.get(), nullptr, until);
+
+		return code != -EMS_EFULL && detail::unless(code, EMS_ETIMEOUT);
+	}
+	std::uint64_t counted(int (*function)(ems_heap_t *, std::uint64_t *)) const
+	{
+		std::uint64_t count = 0;
+
+		detail::check(function(get(), &count));
+		return count;
 	}
 
 	std::unique_ptr<ems_heap_t, close> handle_;
@@ -426,24 +423,56 @@ private:
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
+/* One of those that are changed, or looked at, at one moment. */
+struct element {
+	const heap &of;
+	key where;
+	bool read_only = false;
+};
+
+namespace detail
+{
+inline std::vector<ems_transaction_element_t> list(const std::vector<element> &elements)
+{
+	std::vector<ems_transaction_element_t> result;
+
+	for (const auto &one : elements)
+		result.push_back({one.of.get(), one.where.get(), one.read_only});
+	return result;
+}
+
+inline std::vector<value> snapshot(const std::vector<element> &elements, ems_deadline_t until)
+{
+	auto wanted = list(elements);
+	std::vector<ems_value_t> found(wanted.size(), ems_value_t EMS_VALUE_INIT);
+	int code = ems_snapshot_until(wanted.data(), wanted.size(), found.data(), until);
+	std::vector<value> result(code < 0 ? 0 : found.size());
+
+	for (std::size_t one = 0; one < result.size(); one++)
+		std::swap(*result[one].result(), found[one]);
+	for (auto &one : found)
+		ems_value_clear(&one);
+	check(code);
+	return result;
+}
+} // namespace detail
+
 /* Of this thread; given up unless it is committed. */
 class transaction {
 public:
-	struct element {
-		const heap &of;
-		key where;
-		bool read_only = false;
-	};
+	using element = ems::element;
 
 	explicit transaction(const std::vector<element> &elements)
 	{
-		std::vector<ems_transaction_element_t> list;
-		ems_transaction_t *handle = nullptr;
+		detail::check(begin(elements, EMS_FOREVER));
+	}
+	template <typename Rep, typename Period>
+	static std::optional<transaction> in_time(const std::vector<element> &elements, std::chrono::duration<Rep, Period> time)
+	{
+		transaction result;
+		bool begun = detail::unless(result.begin(elements, detail::deadline(time)), EMS_ETIMEOUT);
 
-		for (const auto &one : elements)
-			list.push_back({one.of.get(), one.where.get(), one.read_only});
-		detail::check(ems_transaction_begin(list.data(), list.size(), &handle));
-		handle_.reset(handle);
+		return begun ? std::optional<transaction>(std::move(result)) : std::nullopt;
 	}
 	value read(std::size_t which)
 	{
@@ -469,12 +498,29 @@ private:
 		}
 	};
 
+	transaction() = default;
+	int begin(const std::vector<element> &elements, ems_deadline_t until)
+	{
+		auto wanted = detail::list(elements);
+		ems_transaction_t *handle = nullptr;
+		int code = ems_transaction_begin_until(wanted.data(), wanted.size(), &handle, until);
+
+		handle_.reset(handle);
+		return code;
+	}
+
 	std::unique_ptr<ems_transaction_t, abort> handle_;
 };
 
+/* The values of several elements at one moment, whatever their tags. */
+inline std::vector<value> snapshot(const std::vector<element> &elements)
+{
+	return detail::snapshot(elements, EMS_FOREVER);
+}
+
 /* ---- connections ----------------------------------------------------------------------------- */
 
-/* Heaps are to be gone before their connection. */
+/* Heaps and regions are to be gone before their connection; teams need not. */
 class connection {
 public:
 	explicit connection(const char *socket = nullptr)
@@ -500,14 +546,46 @@ public:
 	{
 		return heap_of(name, EMS_CREATE, &options);
 	}
+	region open_region(const char *name)
+	{
+		return region_of(name, EMS_OPEN_EXISTING, nullptr);
+	}
+	region open_or_create_region(const char *name, const ems_region_options_t &options)
+	{
+		return region_of(name, EMS_OPEN_OR_CREATE, &options);
+	}
+	region create_region(const char *name, const ems_region_options_t &options)
+	{
+		return region_of(name, EMS_CREATE, &options);
+	}
+	/* A file that the caller has opened; fd stays the caller's. */
+	region open_file(int fd, const ems_region_options_t &options = {})
+	{
+		ems_region_t *handle = nullptr;
+
+		detail::check(ems_region_file(get(), fd, &options, &handle));
+		return region(handle);
+	}
+	/* Returns when all members are there. */
+	team join(const char *name, const ems_team_options_t &options)
+	{
+		ems_team_t *handle = nullptr;
+
+		detail::check(ems_team_join(get(), name, &options, &handle));
+		return team(handle);
+	}
+	/* The team that emsctl run has started this process for; without, a team of one. */
+	team join_from_environment()
+	{
+		ems_team_t *handle = nullptr;
+
+		detail::check(ems_team_from_environment(get(), EMS_FOREVER, &handle));
+		return team(handle);
+	}
 	/* false: there was none. */
 	bool drop(const char *name)
 	{
-		int result = ems_heap_drop(get(), name);
-
-		if (result != -EMS_ENOTFOUND)
-			detail::check(result);
-		return result == 0;
+		return detail::unless(ems_heap_drop(get(), name), EMS_ENOTFOUND);
 	}
 
 private:
@@ -524,6 +602,13 @@ private:
 
 		detail::check(ems_heap_open(get(), name, how, options, &handle));
 		return heap(handle);
+	}
+	region region_of(const char *name, ems_open_t how, const ems_region_options_t *options)
+	{
+		ems_region_t *handle = nullptr;
+
+		detail::check(ems_region_open(get(), name, how, options, &handle));
+		return region(handle);
 	}
 
 	std::unique_ptr<ems_connection_t, close> handle_;
