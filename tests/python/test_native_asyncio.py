@@ -43,6 +43,84 @@ class Asyncio(Case):
 
         self.run_async(main())
 
+    def test_a_cancelled_take_puts_back(self):
+        heap = self.heap(initial_tag="empty")
+
+        async def cancel(wait, has_result):
+            """The operation has been done already. The task is cancelled before its loop knows, or when it has the result."""
+            task = asyncio.ensure_future(wait)
+            await asyncio.sleep(0)
+            if has_result:
+                ems._wait._dispatch(self.client)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        async def main():
+            for has_result in (False, True):
+                for value in ("v", None):
+                    heap.write_xf(0, value)
+                    await cancel(heap.read_fe_async(0), has_result)
+                    self.assertEqual(await heap.read_fe_async(0), value)
+                    heap.enqueue(value)
+                    await cancel(heap.dequeue_async(), has_result)
+                    self.assertEqual(await heap.dequeue_async(), value)
+                    heap.push(value)
+                    await cancel(heap[1].heap.pop_async(), has_result)
+                    self.assertEqual(await heap.pop_async(), value)
+                    heap.write_xf(2, value)
+                    await cancel(heap[2].read_rw_async(), has_result)
+                    self.assertEqual(await heap.read_fe_async(2), value)
+                    heap.write_xf(3, value)
+                    await cancel(heap.read_fe_lease_async(3), has_result)
+                    self.assertEqual(await heap.read_fe_async(3), value)
+                # What changes nothing, and what fails, leaves nothing to put back.
+                heap.write_xf(4, 1)
+                await cancel(heap.read_ff_async(4), has_result)
+                await cancel(heap.faa_async(4, 1), has_result)
+                await cancel(heap.and_async(0, 1, timeout=0), has_result)
+                self.assertEqual(heap.read(4), 2)
+            self.assertEqual((self.client._waits, heap.queue_length(), heap.stack_length()), ({}, 0, 0))
+
+        self.run_async(main())
+
+    def test_a_cancelled_take_waits_for_its_place(self):
+        heap = self.heap(initial_tag="empty")
+
+        async def main():
+            heap.write_xf(0, "first")
+            task = asyncio.ensure_future(heap.read_fe_async(0))
+            await asyncio.sleep(0)
+            heap.write_ef(0, "second", timeout=0)  # it was taken, and another came
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual([await heap.read_fe_async(0), await heap.read_fe_async(0)], ["second", "first"])
+
+        self.run_async(main())
+
+    def test_nothing_is_lost_by_timeouts(self):
+        heap = self.heap(initial_tag="empty")
+
+        async def take(found):
+            timeout = 0.0001
+            while len(found) < 300:
+                try:
+                    found.append(await asyncio.wait_for(heap.read_fe_async(0), timeout))
+                    timeout = 0.0001
+                except asyncio.TimeoutError:
+                    timeout *= 2  # at last long enough for any machine
+
+        async def main():
+            found = []
+            takers = [asyncio.ensure_future(take(found)) for _ in range(5)]
+            for number in range(300):
+                await heap.write_ef_async(0, number)
+            await asyncio.gather(*takers)
+            self.assertEqual(sorted(found), list(range(300)))
+
+        self.run_async(main())
+
     def test_leases_and_locks(self):
         heap = self.heap()
         heap.fill("v")

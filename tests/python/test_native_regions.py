@@ -95,6 +95,21 @@ class Regions(Case):
         with self.assertRaises(IndexError):
             region.grow(2 << 20)
 
+    def test_views_of_closed_regions_in_a_child(self):
+        for close_client in (False, True):
+            client = ems.connect()
+            region = client.region(self.name(), how="create", size=8192, until_detached=True)
+            view = region.view("q")
+            (client if close_client else region).close()
+            view[0] = 1
+            self.assertEqual(in_child(lambda: view.__setitem__(0, view[0] + 1)), "")
+            self.assertEqual(in_child(lambda: in_child(lambda: view.__setitem__(0, view[0] + 1))), "")
+            self.assertEqual((view[0], region.closed), (3, True))
+            view.release()
+            self.assertEqual(in_child(lambda: None), "")
+            client.close()
+        self.assertEqual([one["name"] for one in self.client.list(region.name)], [])
+
     def test_counters(self):
         region = self.region()
         region.set(8, 5)

@@ -19,6 +19,34 @@ class Teams(Case):
         threads = [Thread(member) for _ in range(size)]
         return [one.get() for one in threads]
 
+    def test_from_the_environment(self):
+        done = subprocess.run(["emsctl", "run", "-n", "3", sys.executable, "-c", """if True:
+            import ems
+            client = ems.connect()
+            with client.team_from_environment(timeout=100) as team:
+                heap = client.heap("test/environment", elements=4, fill=0)
+                for number in team.loop(0, 100):
+                    heap.faa(0, number)
+                for _ in range(100):
+                    with team.critical():
+                        heap.write(1, heap.read(1) + 1)
+                heap.faa(2, team.single())
+                heap.faa(3, 10 ** team.member)
+                team.barrier()
+                assert (team.size, [heap.read(one) for one in range(4)]) == (3, [4950, 300, 1, 111])
+                team.barrier()
+                if team.is_master:
+                    heap.drop()
+            """], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    def test_a_team_of_one(self):
+        with self.client.team_from_environment() as team:
+            self.assertEqual((team.member, team.size, team.count, team.is_master, team.single()), (0, 1, 1, True, True))
+            team.barrier()
+            with team.critical():
+                self.assertEqual(list(team.loop(3, 6)), [3, 4, 5])
+
     def test_members(self):
         def work(team):
             team.barrier()

@@ -10,7 +10,7 @@ PyTypeObject *client_type;
 
 /* ---- connections ---- */
 
-static struct box *box_new(const char *socket)
+struct box *box_new(const char *socket)
 {
 	struct box *box = PyMem_Calloc(1, sizeof(*box));
 	int status;
@@ -427,6 +427,9 @@ static PyMethodDef client_methods[] = {
 	METHOD("region_file", client_region_file, FAST,
 	       "region_file($self, file, size=None, max_size=None, read_only=False, populate=False, lock=None)\n--\n\n"
 	       "A file as a region: a path, or what has a fileno(). What is stored is in the file."),
+	METHOD("team_from_environment", client_team_from_environment, FAST,
+	       "team_from_environment($self, timeout=None)\n--\n\nJoin the team that `emsctl run` has started this process for, and wait "
+	       "until all of its members are there. Without emsctl run: a team of one."),
 	METHOD("team", client_team, FAST,
 	       "team($self, name, size, member=None, elastic=False, timeout=None, mode=None)\n--\n\n"
 	       "Join a team, and wait until all of its members are there."),

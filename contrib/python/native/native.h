@@ -49,6 +49,7 @@ typedef struct client {
 	char *socket;	 /* NULL: the default */
 	struct heap *heaps;
 	struct region *regions;
+	struct region *closed_regions; /* those that are closed, but have views */
 	PyObject *waits; /* dict: event loop, how many waits it has; see ems/_wait.py */
 	bool closed;
 } client_t;
@@ -211,6 +212,7 @@ static inline bool key_from(PyObject *object, ems_key_t *key)
 
 /* The connection of a client, made anew after a fork; NULL with an exception. */
 struct box *client_box(client_t *client);
+struct box *box_new(const char *socket); /* connects; NULL with an exception */
 void box_release(struct box *box);
 
 bool heap_open_again(heap_t *heap);
@@ -291,6 +293,7 @@ PyObject *lease_new(heap_t *heap, const ems_lease_t *lease, PyObject *value, boo
 PyObject *begin_transaction(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *take_snapshot(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *client_team(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *client_team_from_environment(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *lock_order(PyObject *module, PyObject *sequence);
 PyObject *follow_parent(PyObject *module, PyObject *parent);
 PyObject *run_name(PyObject *module, PyObject *none);

@@ -20,6 +20,15 @@ PyTypeObject *region_type;
 
 /* ---- the handle ---- */
 
+static void link_region(region_t *region, region_t **list)
+{
+	region->next = *list;
+	region->link = list;
+	if (region->next)
+		region->next->link = &region->next;
+	*list = region;
+}
+
 static PyObject *region_new(client_t *client, struct box *box, ems_region_t *handle, bool read_only, int fd)
 {
 	region_t *region = NEW(region_type);
@@ -38,11 +47,7 @@ static PyObject *region_new(client_t *client, struct box *box, ems_region_t *han
 	region->fd = fd;
 	region->box = box;
 	region->client = REF(client);
-	region->next = client->regions;
-	region->link = &client->regions;
-	if (region->next)
-		region->next->link = &region->next;
-	client->regions = region;
+	link_region(region, &client->regions);
 	return (PyObject *)region;
 }
 
@@ -76,6 +81,8 @@ void region_shut(region_t *region)
 	unlink_region(region);
 	if (region->views == 0)
 		end_handle(region);
+	else
+		link_region(region, &region->client->closed_regions);
 }
 
 static int open_one(struct box *box, const char *name, int fd, const ems_region_options_t *options,
@@ -109,19 +116,21 @@ static void end_moved(region_t *region)
 	region->viewed = NULL;
 }
 
-/* After a fork: the child's own handle; the views' pages where they were. */
+/* After a fork: the child's own handle; the views' pages where they were, also when the region, or its client, is closed. */
 static bool open_again(region_t *region)
 {
+	bool own_box = region->client->closed;
 	ems_region_options_t options = {.read_only = region->read_only};
 	ems_region_t *handle;
 	struct box *box;
 	uint64_t size;
 	int status;
 
-	box = client_box(region->client);
+	box = own_box ? box_new(region->client->socket) : client_box(region->client);
 	if (!box)
 		return false;
-	box->references++;
+	if (!own_box)
+		box->references++;
 	status = open_one(box, region->name, region->fd, &options, &handle);
 	if (status < 0) {
 		failed(status);
@@ -150,22 +159,28 @@ bool region_ready(region_t *region)
 /* Called in the child of os.fork(), for all clients, before the next one: what that maps must not come to lie there. */
 PyObject *client_reserve(client_t *client, PyObject *none)
 {
+	region_t *const lists[] = {client->regions, client->closed_regions};
+
 	(void)none;
-	for (region_t *region = client->regions; region; region = region->next)
-		if (region->process != fork_count) {
-			region->moved = false; /* a parent's */
-			reserve(region);
-		}
+	for (size_t i = 0; i < 2; i++)
+		for (region_t *region = lists[i]; region; region = region->next)
+			if (region->process != fork_count) {
+				region->moved = false; /* a parent's */
+				reserve(region);
+			}
 	Py_RETURN_NONE;
 }
 
-/* Closed ones with views are not listed, and are lost to the child. */
+/* When there is no daemon any more, or no such region, its views lead nowhere. */
 PyObject *client_after_fork(client_t *client, PyObject *none)
 {
+	region_t *const lists[] = {client->regions, client->closed_regions};
+
 	(void)none;
-	for (region_t *region = client->regions; region; region = region->next)
-		if (region->views > 0 && region->process != fork_count && !open_again(region))
-			return NULL;
+	for (size_t i = 0; i < 2; i++)
+		for (region_t *region = lists[i]; region; region = region->next)
+			if (region->views > 0 && region->process != fork_count && !open_again(region))
+				PyErr_Clear();
 	Py_RETURN_NONE;
 }
 
@@ -358,8 +373,10 @@ static void release_buffer(PyObject *object, Py_buffer *view)
 	if (--region->views > 0)
 		return;
 	end_moved(region);
-	if (region->closed)
-		end_handle(region);
+	if (!region->closed)
+		return;
+	unlink_region(region);
+	end_handle(region);
 }
 
 PyDoc_STRVAR(view_doc, "view($self, format='B')\n--\n\n"

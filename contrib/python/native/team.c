@@ -27,6 +27,20 @@ static PyObject *wrap_team(ems_team_t *team)
 	return (PyObject *)object;
 }
 
+/* Joining asks the daemon, so the lock is not kept even for the first try. A deadline of 0 would be for ever. Sets the exception. */
+#define JOIN(status, raised, until_, call)                                        \
+	do {                                                                     \
+		struct sleep sleep_ = {.until = (until_), .pieces = LONG_SLICES}; \
+		while (sleep_again(&sleep_, &(status))) {                        \
+			ems_deadline_t deadline = sleep_.slice == EMS_NOW ? 1 : sleep_.slice; \
+			(status) = (call);                                       \
+			sleep_over(&sleep_);                                     \
+		}                                                                \
+		(raised) = sleep_.raised;                                        \
+		if ((status) < 0 && !(raised))                                   \
+			failed(status);                                          \
+	} while (0)
+
 /* What is in client->box may be exchanged meanwhile, by nobody but a child. */
 PyObject *client_team(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -48,19 +62,26 @@ PyObject *client_team(client_t *client, PyObject *const *args, Py_ssize_t nargs,
 		return NULL;
 	options.has_member = given[2] && given[2] != Py_None;
 	box->references++;
-	{
-		/* Joining asks the daemon, so the lock is not kept even for the first try. 0 would be for ever. */
-		struct sleep sleep = {.until = until, .pieces = LONG_SLICES};
+	JOIN(status, raised, until, (options.deadline = deadline, ems_team_join(box->connection, name, &options, &team)));
+	box_release(box);
+	return raised || status < 0 ? NULL : wrap_team(team);
+}
 
-		while (sleep_again(&sleep, &status)) {
-			options.deadline = sleep.slice == EMS_NOW ? 1 : sleep.slice;
-			status = ems_team_join(box->connection, name, &options, &team);
-			sleep_over(&sleep);
-		}
-		raised = sleep.raised;
-	}
-	if (status < 0 && !raised)
-		failed(status);
+PyObject *client_team_from_environment(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+	static const char *const names[] = {"timeout", NULL};
+	ems_team_t *team = NULL;
+	ems_deadline_t until;
+	PyObject *timeout;
+	struct box *box;
+	bool raised;
+	int status;
+
+	if (!take_arguments("team_from_environment", args, nargs, kwnames, names, 0, &timeout) ||
+	    !take_timeout(timeout, EMS_FOREVER, &until) || !(box = client_box(client)))
+		return NULL;
+	box->references++;
+	JOIN(status, raised, until, ems_team_from_environment(box->connection, deadline, &team));
 	box_release(box);
 	return raised || status < 0 ? NULL : wrap_team(team);
 }

@@ -51,14 +51,11 @@ def connect(socket=None):
 
 def _after_fork():
     # Memory that views lead to is put where they look for it.
-    clients = [one for one in {*_clients, *_share._clients.values()} if not one.closed]
+    clients = {*_clients, *_share._clients.values()}
     for one in clients:
         one._reserve()
     for one in clients:
-        try:
-            one._after_fork()
-        except Exception:  # there is no daemon any more, or no such region: the views lead nowhere
-            pass
+        one._after_fork()
 
 
 _os.register_at_fork(after_in_child=_after_fork)

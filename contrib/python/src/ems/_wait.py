@@ -4,14 +4,57 @@ The model. The library tells of what has come to its end through one descriptor 
 waits watches it, and while it has none there is nothing of ours in it. Whatever loop is told takes all results, as
 several loops, each in its thread, may share a client; a future of another loop is completed by that one. Locks and leases
 belong to the thread that was told, so loops that use them have a client each.
+
+Between the moment when a take has its result and the one when the task goes on with it, the task may be cancelled. What was taken is then
+put back: as soon as the element is empty, at the end of the queue, on the stack; a lock or a lease is given back.
 """
 
 import asyncio
 
 from . import _native
 
-def _complete(future, exception, outcome):
-    if future.done():  # cancelled meanwhile; a lease is given back as its object goes
+
+class _Pending:
+    """A wait that was begun, which the library hands back with its result."""
+    __slots__ = "future", "heap", "operation", "key"
+
+    def __init__(self, future, heap, operation, key):
+        self.future, self.heap, self.operation, self.key = future, heap, operation, key
+
+    def put_back(self, outcome):
+        """Nobody takes the result any more. A lease is given back as its object goes."""
+        if self.heap.closed:
+            return
+        if self.operation == "read_rw":
+            self.heap.release_rw(self.key)
+        elif self.operation in _PUTTING_BACK:
+            future, _ = _begin(self.heap, _PUTTING_BACK[self.operation], None, self.key, outcome[_VALUE])
+            future.add_done_callback(lambda _: future.cancelled() or future.exception())  # the heap may be closed first
+
+
+_PUTTING_BACK = {"read_fe": "write_ef", "dequeue": "enqueue", "pop": "push"}
+
+
+def _begin(heap, operation, timeout, key=None, value=None, expected=None):
+    """Begins a wait, which the running loop watches until its future is done: the future, and the wait's number."""
+    loop = asyncio.get_running_loop()
+    client = heap.client
+    future = loop.create_future()
+    _watch(client, loop)
+    try:
+        number = heap._wait_begin(_Pending(future, heap, operation, key), operation, timeout, key, value, expected)
+    except BaseException:
+        _forget(client, loop)
+        raise
+    future.add_done_callback(lambda _: _forget(client, loop))
+    return future, number
+
+
+def _complete(pending, exception, outcome):
+    future = pending.future
+    if future.done():  # cancelled meanwhile
+        if exception is None:
+            pending.put_back(outcome)
         return
     if exception is not None:
         future.set_exception(exception)
@@ -26,15 +69,16 @@ def _dispatch(client):
     except RuntimeError:
         here = None
     while (done := client._wait_next()) is not None:
-        future, exception, outcome = done
-        loop = future.get_loop()
+        pending, exception, outcome = done
+        loop = pending.future.get_loop()
         if loop is here:
-            _complete(future, exception, outcome)
+            _complete(pending, exception, outcome)
             continue
         try:
-            loop.call_soon_threadsafe(_complete, future, exception, outcome)
+            loop.call_soon_threadsafe(_complete, pending, exception, outcome)
         except RuntimeError:  # that loop is closed, and nobody waits any more
-            pass
+            if here is not None and exception is None:
+                pending.put_back(outcome)
 
 
 def _watch(client, loop):
@@ -72,20 +116,17 @@ _CHANGED, _VALUE, _COUNT = range(3)  # what of an outcome an operation gives
 
 
 async def _wait(heap, operation, gives, timeout, key=None, value=None, expected=None):
-    loop = asyncio.get_running_loop()
-    client = heap.client
-    future = loop.create_future()
-    _watch(client, loop)
+    future, number = _begin(heap, operation, timeout, key, value, expected)
     try:
-        number = heap._wait_begin(future, operation, timeout, key, value, expected)
-        try:
-            outcome = await future
-        except asyncio.CancelledError:
-            if not client.closed:
-                client._wait_cancel(number)
-            raise
-    finally:
-        _forget(client, loop)
+        outcome = await future
+    except asyncio.CancelledError:
+        if not future.cancelled():  # it has its result, or its exception
+            if future.exception() is None:
+                _Pending(future, heap, operation, key).put_back(future.result())
+        elif not heap.client.closed:
+            heap.client._wait_cancel(number)
+            _dispatch(heap.client)  # it may have its result already
+        raise
     return outcome[gives]
 
 
@@ -146,8 +187,8 @@ def _install(name, functions):
         function.__name__ = name.rstrip("_") + "_async"
         function.__qualname__ = f"{kind.__name__}.{function.__name__}"
         function.__module__ = "ems"
-        function.__doc__ = (f"{name}, without blocking the event loop. A cancelled task cancels the wait; what is done at "
-                            "that moment already stays done, so prefer timeout= to asyncio.wait_for.")
+        function.__doc__ = (f"{name}, without blocking the event loop. A cancelled task cancels the wait; what was "
+                            "taken at that moment already is put back, and what was written stays written.")
         setattr(kind, function.__name__, function)
 
 
