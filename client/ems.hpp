@@ -281,12 +281,13 @@ public:
 	{
 		return changed(ems_max, where, what);
 	}
-	/* true: it was as expected, and is as desired. */
-	bool cas(key where, const value &expected, const value &desired)
+	/* true: it was as expected, and is as desired. *old, if it is not null, is what it was. */
+	bool cas(key where, const value &expected, const value &desired, value *old = nullptr)
 	{
 		bool swapped = false;
 
-		detail::check(ems_cas(get(), where.get(), expected.get(), desired.get(), nullptr, &swapped));
+		detail::check(ems_cas(get(), where.get(), expected.get(), desired.get(), old ? old->result() : nullptr,
+				      &swapped));
 		return swapped;
 	}
 	/* false: there was no such key. */

@@ -95,6 +95,8 @@ static void changes(ems::heap &heap)
 	heap.write_xf(3, 40);
 	CHECK(heap.faa(3, 2).as<int>() == 40);
 	CHECK(heap.cas(3, 42, "x") && !heap.cas(3, 42, "y"));
+	ems::value before;
+	CHECK(!heap.cas(3, 42, "y", &before) && before.as<std::string>() == "x");
 	CHECK(heap.swap(3, 7).as<std::string>() == "x");
 	heap.write_xf(4, 1);
 	{
