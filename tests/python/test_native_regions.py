@@ -110,6 +110,49 @@ class Regions(Case):
             client.close()
         self.assertEqual([one["name"] for one in self.client.list(region.name)], [])
 
+    def test_sets_of_counters(self):
+        region = self.region(max_size=1 << 20)
+        counters = region.counters(600)
+        self.assertEqual((len(counters), counters.add(599), counters.add(599, 5), counters.sub(599), counters.sub(599, 7)),
+                         (600, 0, 1, 6, 5))
+        self.assertEqual((counters.set(0, -2**63), region.counters().get(0), counters.get(599)), (0, -2**63, -2))
+        self.assertEqual(bytes(region.view()[:8]), b"EMMAP01\n")
+        self.assertEqual(in_child(lambda: counters.add(1, 3)), "")
+        self.assertEqual(counters.get(1), 3)
+        for call, error in ((lambda: counters.get(600), IndexError), (lambda: counters.add(0, 2**63), OverflowError),
+                            (lambda: counters.get("x"), TypeError), (lambda: region.counters(10**9), IndexError),
+                            (lambda: counters.set(0), TypeError), (lambda: type(counters)(), TypeError)):
+            with self.assertRaises(error):
+                call()
+        other = self.region()
+        other.set(0, 1)
+        with self.assertRaises(ems.CorruptError):
+            other.counters(1)
+        region.close()
+        with self.assertRaises(ValueError):
+            counters.get(0)
+
+    def test_blocks(self):
+        region = self.region(max_size=1 << 20)
+        blocks = region.blocks(5, capacity=600)
+        self.assertEqual((blocks.block_size, blocks.capacity, blocks.numbers(), blocks.read(0)), (5, 600, [], None))
+        for number in range(600):
+            self.assertEqual(blocks.store(b"%05d" % number), number)
+        with self.assertRaises(ems.FullError):
+            blocks.store(bytearray(5))
+        self.assertEqual((blocks.remove(7), blocks.remove(7), blocks.read(7), blocks.read(8)), (True, False, None, b"00008"))
+        self.assertEqual(in_child(lambda: blocks.store(b"a\0\xffbc")), "")
+        self.assertEqual((region.blocks().read(7), blocks.numbers()), (b"a\0\xffbc", list(range(599, -1, -1))))
+        self.assertEqual((blocks.repair(), region.blocks(5, discard=True).numbers()), (0, []))
+        for call, error in ((lambda: blocks.store(b"1234"), ems.InvalidError), (lambda: blocks.read(600), IndexError),
+                            (lambda: blocks.store("text"), TypeError), (lambda: region.blocks(6), ems.MismatchError),
+                            (lambda: type(blocks)(), TypeError)):
+            with self.assertRaises(error):
+                call()
+        region.close()
+        with self.assertRaises(ValueError):
+            blocks.numbers()
+
     def test_counters(self):
         region = self.region()
         region.set(8, 5)

@@ -58,7 +58,7 @@ class Stubs(unittest.TestCase):
 
     def test_classes(self):
         stubs = self.names(self.stub("__init__.pyi"))
-        for name in ("Client", "Heap", "Element", "Lease", "Transaction", "Region", "Team"):
+        for name in ("Client", "Heap", "Element", "Lease", "Transaction", "Region", "Counters", "Blocks", "Team"):
             real = getattr(ems, name)
             members = self.names(stubs[name])
             public = {one for one in vars(real) if not one.startswith("_")}
@@ -94,7 +94,7 @@ class Stubs(unittest.TestCase):
 class Reference(unittest.TestCase):
     """doc/python.md has each function, with its parameters and the first sentence of its docstring."""
 
-    KINDS = ("Client", "Heap", "Lease", "Transaction", "Region", "Team")
+    KINDS = ("Client", "Heap", "Lease", "Transaction", "Region", "Counters", "Blocks", "Team")
 
     def entry(self, name, function):
         signature = str(inspect.signature(function)) if callable(function) else ""

@@ -99,7 +99,9 @@ static bool convert(PyObject *object, ems_value_t *value, struct keeper *keeper)
 	if (PyDict_Check(object) || PyList_Check(object) || PyTuple_Check(object) ||
 	    PyObject_TypeCheck(object, (PyTypeObject *)json_class))
 		return json_from(object, value, keeper);
-	if (PyLong_Check(object) || PyFloat_Check(object) || PyIndex_Check(object) || !PyObject_CheckBuffer(object))
+	/* A number of numpy's has a buffer, too. */
+	if (PyLong_Check(object) || PyFloat_Check(object) || PyIndex_Check(object) ||
+	    PyType_GetSlot(Py_TYPE(object), Py_nb_float) || !PyObject_CheckBuffer(object))
 		return number_from(object, value);
 	return bytes_from(object, value, keeper);
 }

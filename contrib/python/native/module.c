@@ -102,7 +102,7 @@ static int set_up(PyObject *module)
 		return -1;
 	}
 	if (failure_set_up(module) < 0 || convert_set_up(module) < 0 || add_client(module) < 0 || add_heap(module) < 0 ||
-	    add_element(module) < 0 || add_region(module) < 0 || add_lease(module) < 0 || add_transaction(module) < 0 ||
+	    add_element(module) < 0 || add_region(module) < 0 || add_parts(module) < 0 || add_lease(module) < 0 || add_transaction(module) < 0 ||
 	    add_iterator(module) < 0 || add_team(module) < 0 || add_loop(module) < 0 ||
 	    add_compat(module) < 0)
 		return -1;

@@ -87,7 +87,7 @@ typedef struct region {
 	ems_region_t *handle;
 	uint32_t process;
 	bool closed, read_only;
-	long views; /* of a memoryview, or calls under way */
+	long views; /* of a memoryview, parts of it, or calls under way */
 	void *viewed; /* what the views are of */
 	uint64_t viewed_size;
 	bool moved; /* viewed is a mapping of our own: after a fork */
@@ -107,6 +107,7 @@ int add_client(PyObject *module);
 int add_heap(PyObject *module);
 int add_element(PyObject *module);
 int add_region(PyObject *module);
+int add_parts(PyObject *module);
 int add_lease(PyObject *module);
 int add_transaction(PyObject *module);
 int add_iterator(PyObject *module);
@@ -225,6 +226,8 @@ static inline bool heap_ready(heap_t *heap)
 	return LIKELY(heap->handle && heap->process == fork_count) || heap_open_again(heap);
 }
 bool region_ready(region_t *region);
+void region_hold(region_t *region); /* its mapping and handle stay until it is let go, as with a view */
+void region_let_go(region_t *region);
 void heap_shut(heap_t *heap);	  /* close() */
 void region_shut(region_t *region);
 
@@ -287,6 +290,8 @@ void sleep_over(struct sleep *sleep);
 extern PyMethodDef heap_operation_methods[], element_operation_methods[];
 /* Others of Heap. */
 extern PyMethodDef heap_queue_methods[], heap_range_methods[], heap_key_methods[];
+/* Of Region. */
+extern PyMethodDef region_integer_methods[];
 PyObject *heap_iterate(heap_t *heap, int what); /* 0 keys, 1 values, 2 items */
 void heap_end_iterators(heap_t *heap);
 PyObject *lease_new(heap_t *heap, const ems_lease_t *lease, PyObject *value, bool of_queue);
@@ -303,6 +308,8 @@ PyObject *client_wait_cancel(client_t *client, PyObject *wait);
 PyObject *heap_wait_begin(heap_t *heap, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *client_reserve(client_t *client, PyObject *none);
 PyObject *client_after_fork(client_t *client, PyObject *none);
+PyObject *region_counters(region_t *region, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
+PyObject *region_blocks(region_t *region, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *client_region(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 PyObject *client_region_file(client_t *client, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames);
 

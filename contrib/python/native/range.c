@@ -46,10 +46,32 @@ static bool take_range(const char *name, PyObject *const *args, Py_ssize_t nargs
 	return false;
 }
 
-static PyObject *finish(heap_t *heap, struct range *range, int status, uint64_t done)
+/* Both directions and both types, which differ in what the values point to. */
+static PyObject *move_range(heap_t *heap, const char *name, bool reading, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+	struct range range;
+	uint64_t done = 0;
+	void *values;
+	int status;
+
+	if (!take_range(name, args, nargs, kwnames, reading, &range))
+		return NULL;
+	if (!heap_ready(heap)) {
+		PyBuffer_Release(&range.buffer);
+		return NULL;
+	}
+	values = range.buffer.buf;
+	heap->busy++;
+	Py_BEGIN_ALLOW_THREADS
+	if (range.format == 'q')
+		status = reading ? ems_read_range_int64(heap->handle, range.first, range.count, values, &done)
+				 : ems_write_range_int64(heap->handle, range.first, range.count, values, &done);
+	else
+		status = reading ? ems_read_range_double(heap->handle, range.first, range.count, values, &done)
+				 : ems_write_range_double(heap->handle, range.first, range.count, values, &done);
+	Py_END_ALLOW_THREADS
 	heap->busy--;
-	PyBuffer_Release(&range->buffer);
+	PyBuffer_Release(&range.buffer);
 	return status < 0 ? failed(status) : PyLong_FromUnsignedLongLong(done);
 }
 
@@ -58,24 +80,7 @@ PyDoc_STRVAR(read_doc, "read_range($self, first, buffer)\n--\n\n"
 		       "atomically, the range as a whole is not. What is no number is WrongTypeError.");
 static PyObject *heap_read_range(heap_t *heap, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-	struct range range;
-	uint64_t done = 0;
-	int status;
-
-	if (!take_range("read_range", args, nargs, kwnames, true, &range))
-		return NULL;
-	if (!heap_ready(heap)) {
-		PyBuffer_Release(&range.buffer);
-		return NULL;
-	}
-	heap->busy++;
-	Py_BEGIN_ALLOW_THREADS
-	if (range.format == 'q')
-		status = ems_read_range_int64(heap->handle, range.first, range.count, range.buffer.buf, &done);
-	else
-		status = ems_read_range_double(heap->handle, range.first, range.count, range.buffer.buf, &done);
-	Py_END_ALLOW_THREADS
-	return finish(heap, &range, status, done);
+	return move_range(heap, "read_range", true, args, nargs, kwnames);
 }
 
 PyDoc_STRVAR(write_doc, "write_range($self, first, buffer)\n--\n\n"
@@ -83,24 +88,7 @@ PyDoc_STRVAR(write_doc, "write_range($self, first, buffer)\n--\n\n"
 			"heap with map.");
 static PyObject *heap_write_range(heap_t *heap, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-	struct range range;
-	uint64_t done = 0;
-	int status;
-
-	if (!take_range("write_range", args, nargs, kwnames, false, &range))
-		return NULL;
-	if (!heap_ready(heap)) {
-		PyBuffer_Release(&range.buffer);
-		return NULL;
-	}
-	heap->busy++;
-	Py_BEGIN_ALLOW_THREADS
-	if (range.format == 'q')
-		status = ems_write_range_int64(heap->handle, range.first, range.count, range.buffer.buf, &done);
-	else
-		status = ems_write_range_double(heap->handle, range.first, range.count, range.buffer.buf, &done);
-	Py_END_ALLOW_THREADS
-	return finish(heap, &range, status, done);
+	return move_range(heap, "write_range", false, args, nargs, kwnames);
 }
 
 PyDoc_STRVAR(fill_doc, "fill($self, value, first=0, count=None, tag=None)\n--\n\n"

@@ -357,19 +357,21 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags)
 	if (PyBuffer_FillInfo(view, object, bytes, (Py_ssize_t)size, region->read_only, flags) < 0)
 		return -1;
 	/* After a fork views may be older than the handle: then this one stays elsewhere, which is as good. */
-	if (region->views == 0 || bytes == region->viewed) {
+	if (!region->viewed || bytes == region->viewed) {
 		region->viewed = bytes;
 		region->viewed_size = size;
 	}
-	region->views++;
+	region_hold(region);
 	return 0;
 }
 
-static void release_buffer(PyObject *object, Py_buffer *view)
+void region_hold(region_t *region)
 {
-	region_t *region = (region_t *)(void *)object;
+	region->views++;
+}
 
-	(void)view;
+void region_let_go(region_t *region)
+{
 	if (--region->views > 0)
 		return;
 	end_moved(region);
@@ -377,6 +379,12 @@ static void release_buffer(PyObject *object, Py_buffer *view)
 		return;
 	unlink_region(region);
 	end_handle(region);
+}
+
+static void release_buffer(PyObject *object, Py_buffer *view)
+{
+	(void)view;
+	region_let_go((region_t *)(void *)object);
 }
 
 PyDoc_STRVAR(view_doc, "view($self, format='B')\n--\n\n"
@@ -404,13 +412,13 @@ static PyObject *region_grow(region_t *region, PyObject *number)
 
 	if (!take_uint64(number, "size", &size) || !region_ready(region))
 		return NULL;
-	region->views++; /* the handle stays */
+	region_hold(region); /* the handle stays */
 	Py_BEGIN_ALLOW_THREADS
 	status = ems_region_grow(region->handle, size);
 	Py_END_ALLOW_THREADS
 	if (status < 0)
 		failed(status);
-	release_buffer((PyObject *)region, NULL);
+	region_let_go(region);
 	if (status < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -427,13 +435,13 @@ static PyObject *region_flush(region_t *region, PyObject *const *args, Py_ssize_
 	if (!take_arguments("flush", args, nargs, kwnames, names, 0, given) || !take_size(given[0], "offset", &offset) ||
 	    !take_size(given[1], "size", &size) || (given[2] && !take_flag(given[2], &wait)) || !region_ready(region))
 		return NULL;
-	region->views++;
+	region_hold(region);
 	Py_BEGIN_ALLOW_THREADS
 	status = ems_region_flush(region->handle, offset, size, wait);
 	Py_END_ALLOW_THREADS
 	if (status < 0)
 		failed(status);
-	release_buffer((PyObject *)region, NULL);
+	region_let_go(region);
 	if (status < 0)
 		return NULL;
 	Py_RETURN_NONE;
@@ -462,87 +470,6 @@ static PyObject *region_info(region_t *region, PyObject *none)
 			     PyBool_FromLong(info.dropped), "pages", grant_to(&info.pages), "populated",
 			     grant_to(&info.populated), "locked", grant_to(&info.locked), "interleaved",
 			     grant_to(&info.interleaved));
-}
-
-/* ---- counters ---- */
-
-static PyObject *region_get(region_t *region, PyObject *number)
-{
-	uint64_t offset;
-	int64_t value;
-	int status;
-
-	if (!take_uint64(number, "offset", &offset) || !region_ready(region))
-		return NULL;
-	status = ems_region_get(region->handle, offset, &value);
-	return status < 0 ? failed(status) : PyLong_FromLongLong(value);
-}
-
-static bool take_counter(const char *name, region_t *region, PyObject *const *args, Py_ssize_t nargs,
-			 PyObject *kwnames, uint64_t *offset, int64_t *number)
-{
-	static const char *const names[] = {"offset", "value", NULL};
-	PyObject *given[2];
-
-	return take_arguments(name, args, nargs, kwnames, names, 2, given) && take_uint64(given[0], "offset", offset) &&
-	       take_int64(given[1], number) && region_ready(region);
-}
-
-static PyObject *region_set(region_t *region, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-	uint64_t offset;
-	int64_t number;
-	int status;
-
-	if (!take_counter("set", region, args, nargs, kwnames, &offset, &number))
-		return NULL;
-	status = ems_region_set(region->handle, offset, number);
-	if (status < 0)
-		return failed(status);
-	Py_RETURN_NONE;
-}
-
-typedef int counter_t(ems_region_t *, uint64_t, int64_t, int64_t *);
-
-static PyObject *count(const char *name, counter_t *function, region_t *region, PyObject *const *args,
-		       Py_ssize_t nargs, PyObject *kwnames)
-{
-	int64_t number, old;
-	uint64_t offset;
-	int status;
-
-	if (!take_counter(name, region, args, nargs, kwnames, &offset, &number))
-		return NULL;
-	status = function(region->handle, offset, number, &old);
-	return status < 0 ? failed(status) : PyLong_FromLongLong(old);
-}
-
-#define COUNTER(name)                                                                                         \
-	static PyObject *region_##name(region_t *region, PyObject *const *args, Py_ssize_t nargs,             \
-				       PyObject *kwnames)                                                     \
-	{                                                                                                     \
-		return count(#name, ems_region_##name, region, args, nargs, kwnames);                         \
-	}
-COUNTER(add)
-COUNTER(sub)
-COUNTER(and)
-COUNTER(or)
-COUNTER(xor)
-COUNTER(exchange)
-
-static PyObject *region_cas(region_t *region, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-	static const char *const names[] = {"offset", "expected", "value", NULL};
-	int64_t expected, desired, old;
-	PyObject *given[3];
-	uint64_t offset;
-	int status;
-
-	if (!take_arguments("cas", args, nargs, kwnames, names, 3, given) || !take_uint64(given[0], "offset", &offset) ||
-	    !take_int64(given[1], &expected) || !take_int64(given[2], &desired) || !region_ready(region))
-		return NULL;
-	status = ems_region_cas(region->handle, offset, expected, desired, &old, NULL);
-	return status < 0 ? failed(status) : PyLong_FromLongLong(old);
 }
 
 /* ---- the type ---- */
@@ -641,24 +568,18 @@ static PyGetSetDef region_properties[] = {
 static PyMemberDef region_members[] = {
 	{"__weaklistoffset__", T_PYSSIZET, offsetof(region_t, weak), READONLY, NULL}, {0}};
 
-#define COUNT_DOC(name, doc) #name "($self, offset, value)\n--\n\n" doc " the 64-bit integer at an offset (a multiple of 8) atomically; the old one."
-static PyMethodDef region_methods[] = {
+static PyMethodDef region_own_methods[] = {
 	METHOD("view", region_view, FAST, view_doc),
 	METHOD("grow", region_grow, METH_O,
 	       "grow($self, size)\n--\n\nMake it larger, at most max_size. Views keep their length."),
 	METHOD("flush", region_flush, FAST,
 	       "flush($self, offset=0, size=None, wait=True)\n--\n\nHave a file's bytes written to its disk."),
 	METHOD("info", region_info, METH_NOARGS, "info($self)\n--\n\nWhat it is, and what was granted of what was wished: a dict."),
-	METHOD("get", region_get, METH_O, "get($self, offset)\n--\n\nThe 64-bit integer at an offset, a multiple of 8."),
-	METHOD("set", region_set, FAST, "set($self, offset, value)\n--\n\nStore a 64-bit integer at an offset, a multiple of 8."),
-	METHOD("add", region_add, FAST, COUNT_DOC(add, "Add to")),
-	METHOD("sub", region_sub, FAST, COUNT_DOC(sub, "Subtract from")),
-	METHOD("and_", region_and, FAST, COUNT_DOC(and_, "Bitwise and with")),
-	METHOD("or_", region_or, FAST, COUNT_DOC(or_, "Bitwise or with")),
-	METHOD("xor_", region_xor, FAST, COUNT_DOC(xor_, "Bitwise exclusive or with")),
-	METHOD("exchange", region_exchange, FAST, COUNT_DOC(exchange, "Replace")),
-	METHOD("cas", region_cas, FAST,
-	       "cas($self, offset, expected, value)\n--\n\nCompare and swap the 64-bit integer at an offset; the old one."),
+	METHOD("counters", region_counters, FAST,
+	       "counters($self, count=0)\n--\n\nThe counters in it, and more until there are count."),
+	METHOD("blocks", region_blocks, FAST,
+	       "blocks($self, block_size=None, capacity=None, discard=False)\n--\n\nThe blocks in it, which are made if it is all zeros. "
+	       "It grows with them, up to its max_size."),
 	METHOD("close", region_close, METH_NOARGS, "close($self)\n--\n\nClose it. The memory goes when its last view does."),
 	METHOD("__enter__", region_enter, METH_NOARGS, NULL),
 	METHOD("__exit__", region_exit, METH_VARARGS, NULL),
@@ -672,7 +593,7 @@ static PyType_Slot region_slots[] = {
 	SLOT(Py_tp_dealloc, region_free),
 	SLOT(Py_tp_traverse, region_traverse),
 	SLOT(Py_tp_repr, region_repr),
-	SLOT(Py_tp_methods, region_methods),
+	{Py_tp_methods, NULL}, /* set in add_region */
 	SLOT(Py_tp_members, region_members),
 	SLOT(Py_tp_getset, region_properties),
 	SLOT(Py_sq_length, region_length),
@@ -689,6 +610,13 @@ static PyType_Spec region_spec = {
 
 int add_region(PyObject *module)
 {
+	PyMethodDef *methods = join_methods((PyMethodDef *const[]){region_own_methods, region_integer_methods, NULL});
+
+	if (!methods)
+		return -1;
+	for (PyType_Slot *slot = region_slots; slot->slot; slot++)
+		if (slot->slot == Py_tp_methods)
+			slot->pfunc = methods;
 	region_type = add_type(module, &region_spec);
 	return region_type ? 0 : -1;
 }

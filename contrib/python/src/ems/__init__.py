@@ -21,14 +21,15 @@ import weakref as _weakref
 from . import errors
 from .errors import *  # noqa: F403
 from ._json import Json
-from ._native import Client, Element, Heap, Lease, Region, Team, Transaction, snapshot, transaction
+from ._native import (Blocks, Client, Counters, Element, Heap, Lease, Region, Team, Transaction, snapshot,  # noqa: F401
+                      transaction)
 from ._native import version as _version
 from . import _share, _team, _wait  # noqa: F401
 from ._classic import (barrier, critical, diag, initialize, master, new, parallel, parForEach, single, tmEnd,  # noqa: F401
                        tmStart)
 
 __version__ = _version()
-__all__ = ["Client", "Element", "Heap", "Json", "Lease", "Region", "Team", "Transaction", "connect", "snapshot",
+__all__ = ["Blocks", "Client", "Counters", "Element", "Heap", "Json", "Lease", "Region", "Team", "Transaction", "connect", "snapshot",
            "transaction", *errors.__all__]
 
 # What ems.initialize sets.
