@@ -4,7 +4,7 @@
  * tests/integration/recorded/ has one file for each release: lines of
  *
  *     # a comment
- *     > BYTES        what the client sent: whole frames, in hexadecimal
+ *     > BYTES        what the client sent: whole frames, in hexadecimal; ">+": with a descriptor of a file of a page
  *     < BYTES        a frame that the daemon answered with; "<+": with a descriptor
  *
  * The daemon must answer each request as it did then: the same kind of frame in the same order, and in it every field of
@@ -14,14 +14,18 @@
  *     EMS_RECORD=FILE tests/integration/test_broker_recorded        plays the script below, and writes what was said
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <msgpack.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/integration/broker.h"
 
 /* Of a release, of a machine, of the moment, or random. */
 static const char *const vary[] = {"client",	"pid",	     "software_version", "heap_id", "seed",   "uid",
 				   "gid",	"created",   "last_used",	 "uptime",  "budget", "ticket",
-				   "committed", "user_bytes_limit", "features", "message", NULL};
+				   "committed", "user_bytes", "user_bytes_limit", "features", "message",
+				   "since",	"bytes", "bytes_limit", "number", "done", NULL};
 
 static bool varies(const msgpack_object_str *key)
 {
@@ -50,6 +54,17 @@ static bool same_type(const msgpack_object *then, const msgpack_object *now)
 	return integers || then->type == now->type;
 }
 
+/* Of a file's name only how it begins: behind that are its device and inode. */
+static bool same_value(const msgpack_object *then, const msgpack_object *now)
+{
+	static const char file[] = "~file/";
+	const size_t size = sizeof(file) - 1;
+
+	if (then->type == MSGPACK_OBJECT_STR && then->via.str.size > size && memcmp(then->via.str.ptr, file, size) == 0)
+		return now->via.str.size > size && memcmp(now->via.str.ptr, file, size) == 0;
+	return msgpack_object_equal(*then, *now);
+}
+
 static void compare(const msgpack_object *then, const msgpack_object *now, const char *path)
 {
 	ck_assert_msg(same_type(then, now), "%s: another type", path);
@@ -60,7 +75,7 @@ static void compare(const msgpack_object *then, const msgpack_object *now, const
 		return;
 	}
 	if (then->type != MSGPACK_OBJECT_MAP) {
-		ck_assert_msg(msgpack_object_equal(*then, *now), "%s: another value", path);
+		ck_assert_msg(same_value(then, now), "%s: another value", path);
 		return;
 	}
 	for (uint32_t i = 0; i < then->via.map.size; i++) {
@@ -110,16 +125,42 @@ static void to_hex(FILE *file, const char *mark, const void *bytes, size_t size)
 	fprintf(file, "\n");
 }
 
+/* A file as a client would hand over: empty but for its length, and without a name. */
+static int make_file(void)
+{
+	char path[] = "/tmp/test_broker_recorded.XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	return fd;
+}
+
+static void send_frames(struct peer *peer, const void *bytes, size_t size, bool with_file)
+{
+	int fd = with_file ? make_file() : -1;
+
+	ck_assert_int_eq(proto_send_all(peer->socket, bytes, size, fd, clock_deadline(BROKER_PATIENCE)), 0);
+	fd_close(fd);
+}
+
+/* Ops of which some session has a request. */
+static bool met[PROTO_OP_COUNT];
+
 static void replay_line(struct peer *peer, char *line, const char *where)
 {
 	static char bytes[PROTO_FRAME_MAX + 4];
+	struct proto_message request;
 	const void *data;
 	size_t size, now;
 	int fd;
 
 	if (line[0] == '>') {
-		size = from_hex(line + 2, bytes, sizeof(bytes));
-		peer_send_raw(peer, bytes, size);
+		size = from_hex(strchr(line, ' ') + 1, bytes, sizeof(bytes));
+		ck_assert_int_eq(proto_parse(bytes + 4, size - 4, &request), 0);
+		met[request.op] = true;
+		send_frames(peer, bytes, size, line[1] == '+');
 		return;
 	}
 	if (line[0] != '<')
@@ -176,6 +217,8 @@ START_TEST(every_release)
 	}
 	closedir(directory);
 	ck_assert_uint_ge(count, 1);
+	for (int op = PROTO_OP_UNKNOWN + 1; op < PROTO_OP_COUNT; op++)
+		ck_assert_msg(met[op], "no session has a request \"%s\": extend the script, and record one", proto_op_name(op));
 }
 END_TEST
 
@@ -233,8 +276,8 @@ static void say(struct recorder *recorder, const char *comment, enum proto_op op
 
 	ck_assert_int_eq(proto_encode_request(&buffer, id, op, body), 0);
 	fprintf(recorder->file, "# %s\n", comment);
-	to_hex(recorder->file, ">", buffer.data, buffer.size);
-	peer_send_raw(peer, buffer.data, buffer.size);
+	to_hex(recorder->file, op == PROTO_OPEN_FILE ? ">+" : ">", buffer.data, buffer.size);
+	send_frames(peer, buffer.data, buffer.size, op == PROTO_OPEN_FILE);
 	if (op == PROTO_TRIM)
 		return;
 	do {
@@ -263,11 +306,11 @@ static struct proto_open request(const char *name, enum proto_how how, uint64_t 
 	return open;
 }
 
-static void script(struct recorder *recorder)
+static void script_of_heaps(struct recorder *recorder)
 {
 	struct proto_hello hello = {.version_min = PROTO_VERSION_MIN,
 				    .version_max = PROTO_VERSION_MAX,
-				    .features = PROTO_FEATURE_HEAPS,
+				    .features = ~0u & ~PROTO_FEATURE_PIDFD,
 				    .software = "libems",
 				    .software_version = "recorded"};
 	struct proto_open plain = request("recorded/plain", PROTO_HOW_CREATE, 10, false);
@@ -302,6 +345,79 @@ static void script(struct recorder *recorder)
 	say(recorder, "drop, with the event for those attached", PROTO_DROP, &(struct proto_drop){.name = "recorded/plain"});
 	say(recorder, "drop by number", PROTO_DROP, &(struct proto_drop){.heap = 2});
 	say(recorder, "list of nothing", PROTO_LIST, &(struct proto_list){0});
+}
+
+/* From attachment 4 on; the heap is left. */
+static void script_of_owners_and_users(struct recorder *recorder)
+{
+	struct proto_open again = request("recorded/again", PROTO_HOW_CREATE, 10, false);
+
+	say(recorder, "open: create", PROTO_OPEN, &again);
+	say(recorder, "chmod", PROTO_CHMOD, &(struct proto_chmod){.heap = 4, .mode = 0640});
+	say(recorder, "chmod of what is not there: NOT_FOUND", PROTO_CHMOD, &(struct proto_chmod){.name = "recorded/none", .mode = 0600});
+	say(recorder, "chown to who has it", PROTO_CHOWN,
+	    &(struct proto_chown){.name = "recorded/again", .uid = PROTO_SAME_ID, .gid = PROTO_SAME_ID});
+	say(recorder, "rename", PROTO_RENAME, &(struct proto_rename){.name = "recorded/again", .to = "recorded/other"});
+	say(recorder, "rename what is not there: NOT_FOUND", PROTO_RENAME,
+	    &(struct proto_rename){.name = "recorded/again", .to = "recorded/other"});
+	say(recorder, "inspect, renamed", PROTO_INSPECT, &(struct proto_inspect){.name = "recorded/other"});
+	say(recorder, "status", PROTO_STATUS, &(struct proto_empty){0});
+	say(recorder, "clients", PROTO_CLIENTS, &(struct proto_clients){0});
+	say(recorder, "clients of a heap", PROTO_CLIENTS, &(struct proto_clients){.name = "recorded/other", .limit = 1});
+	say(recorder, "kick nobody: NOT_FOUND", PROTO_KICK, &(struct proto_kick){.client = 7});
+	say(recorder, "quota", PROTO_QUOTA, &(struct proto_quota){.limit = 1});
+	say(recorder, "copy, with a descriptor", PROTO_COPY, &(struct proto_copy){.heap = 4});
+	say(recorder, "copy of nothing: NOT_FOUND", PROTO_COPY, &(struct proto_copy){.heap = 99});
+	say(recorder, "reattach what is not there: DROPPED", PROTO_REATTACH,
+	    &(struct proto_reattach){.heap_id = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, .ticket = 5});
+}
+
+/* Attachments 5 (a region), 6 (a file), 7 (a team). */
+static void script_of_other_kinds(struct recorder *recorder)
+{
+	struct proto_open region = {.how = PROTO_HOW_CREATE,
+				    .kind = PROTO_NAMED_REGION,
+				    .name = "recorded/region",
+				    .mode = 0600,
+				    .region = {.size = 4096, .max_size = 1 << 20}};
+	struct proto_open team = {.how = PROTO_HOW_OPEN_OR_CREATE,
+				  .kind = PROTO_NAMED_TEAM,
+				  .name = "recorded/team",
+				  .mode = 0600,
+				  .team = {.members = 3, .elastic = true}};
+
+	say(recorder, "open: a region", PROTO_OPEN, &region);
+	say(recorder, "grow_region", PROTO_GROW_REGION, &(struct proto_grow_region){.heap = 5, .size = 8192});
+	say(recorder, "grow_region too far: RANGE", PROTO_GROW_REGION, &(struct proto_grow_region){.heap = 5, .size = 1 << 21});
+	say(recorder, "open_file", PROTO_OPEN_FILE, &(struct proto_open_file){.access = PROTO_ACCESS_WRITE});
+	say(recorder, "open: a team", PROTO_OPEN, &team);
+	say(recorder, "inspect a region", PROTO_INSPECT, &(struct proto_inspect){.heap = 5});
+	say(recorder, "inspect a team", PROTO_INSPECT, &(struct proto_inspect){.heap = 7});
+	say(recorder, "open a region as a heap: MISMATCH", PROTO_OPEN,
+	    &(struct proto_open){.how = PROTO_HOW_OPEN, .name = "recorded/region"});
+	say(recorder, "list of all kinds", PROTO_LIST, &(struct proto_list){.limit = 10});
+}
+
+/* Attachment 8. Of the disk nothing is asked that depends on when it was written. */
+static void script_of_persistence(struct recorder *recorder)
+{
+	struct proto_open saved = request("recorded/saved", PROTO_HOW_CREATE, 10, false);
+
+	saved.params.persistent = true;
+	saved.checkpoint_ms = PROTO_CHECKPOINT_NEVER;
+	say(recorder, "open: a persistent heap", PROTO_OPEN, &saved);
+	say(recorder, "sync", PROTO_SYNC, &(struct proto_sync){.heap = 8});
+	say(recorder, "sync of a volatile heap: UNSUPPORTED", PROTO_SYNC, &(struct proto_sync){.heap = 4});
+	say(recorder, "join with what is not there", PROTO_JOIN, &(struct proto_join){.heap = 8, .other = {1, 2, 3}});
+	say(recorder, "drop it", PROTO_DROP, &(struct proto_drop){.name = "recorded/saved"});
+}
+
+static void script(struct recorder *recorder)
+{
+	script_of_heaps(recorder);
+	script_of_owners_and_users(recorder);
+	script_of_other_kinds(recorder);
+	script_of_persistence(recorder);
 }
 
 START_TEST(record)
