@@ -194,30 +194,35 @@ static void fill(ems_connection_t *connection)
 
 /* ---- judging ---- */
 
-/* What is in elements after a stage: those, and what was there before. Strings in results are the library's. */
+/* What is in elements after a stage, and what was there before, as the library gives it and as the language hands it on. */
 struct outcome {
-	ems_value_t now[MOST], old[MOST];
+	ems_value_t now[MOST], before[MOST], old[MOST];
 };
+
+static void forget(struct outcome *outcome)
+{
+	for (int i = 0; i < count; i++) {
+		ems_value_clear(&outcome->now[i]);
+		ems_value_clear(&outcome->before[i]);
+	}
+}
 
 static void expect(ems_heap_t *scratch, const char *operation, const char *language, const ems_value_t *from, struct outcome *to)
 {
-	const ems_value_t zero = ems_value_integer(1);
+	const ems_value_t one = ems_value_integer(1);
 
+	forget(to);
 	for (int i = 0; i < count; i++) {
 		ems_value_t value = as_written_by(language, from[i]), next = as_written_by(language, from[(i + 1) % count]);
 		bool cas = strcmp(operation, "cas") == 0, faa = strcmp(operation, "faa") == 0;
 		int code;
 
-		to->now[i] = to->old[i] = (ems_value_t)EMS_VALUE_INIT;
-		check(ems_write_xf(scratch, ems_index(0), faa ? &zero : &values[i]));
-		code = cas   ? ems_cas(scratch, ems_index(0), &value, &next, &to->old[i], NULL)
-		       : faa ? ems_faa(scratch, ems_index(0), &value, &to->old[i])
-			     : ems_swap(scratch, ems_index(0), &value, &to->old[i]);
+		check(ems_write_xf(scratch, ems_index(0), faa ? &one : &values[i]));
+		code = cas   ? ems_cas(scratch, ems_index(0), &value, &next, &to->before[i], NULL)
+		       : faa ? ems_faa(scratch, ems_index(0), &value, &to->before[i])
+			     : ems_swap(scratch, ems_index(0), &value, &to->before[i]);
 		check(ems_read(scratch, ems_index(0), &to->now[i]));
-		if (code == 0)
-			to->old[i] = as_written_by(language, to->old[i]);
-		else
-			to->old[i] = ems_value_string(ems_error_name(code));
+		to->old[i] = code < 0 ? ems_value_string(ems_error_name(code)) : as_written_by(language, to->before[i]);
 	}
 }
 
@@ -287,6 +292,8 @@ static int judge(ems_connection_t *connection, const char *first, const char *se
 		}
 		ems_heap_close(heap);
 	}
+	forget(&between);
+	forget(&end);
 	ems_heap_close(scratch);
 	return faults > 0;
 }
@@ -296,13 +303,14 @@ static int spoil(ems_connection_t *connection)
 	const ems_value_t zero = ems_value_float(0.0);
 	ems_heap_t *heap = open_stage(connection, "2", "full");
 	ems_value_t found = EMS_VALUE_INIT;
+	int which = 0;
 
-	for (int i = 0; i < count; i++) {
-		check(ems_read(heap, ems_index(i), &found));
-		if (found.type == EMS_FLOAT && found.number == 0 && signbit(found.number))
-			return ems_write(heap, ems_index(i), &zero) < 0;
-	}
-	return 1;
+	do
+		check(ems_read(heap, ems_index(which), &found));
+	while (!(found.type == EMS_FLOAT && found.number == 0 && signbit(found.number)) && ++which < count);
+	check(ems_write(heap, ems_index(which), &zero));
+	ems_value_clear(&found);
+	return which == count;
 }
 
 int main(int argc, char **argv)
