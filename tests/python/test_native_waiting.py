@@ -112,6 +112,53 @@ class Signals(Case):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.stdout.read(), "interrupted\n5\n")
 
+    # The main thread does not notice the signal, as another one takes it: as when it had come in the instant before the sleep.
+    MISSED = """if True:
+        import signal, sys, threading, ems
+        called = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: (called.set(), handled()))
+        threading.Thread(target=called.wait, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        handled = lambda: None
+        if sys.argv[1] == "loop":
+            client = ems.connect()
+
+            def other():
+                with client.team(sys.argv[2], 2) as team:
+                    called.wait()
+                    list(team.loop(0, 1))
+
+            thread = threading.Thread(target=other)
+            thread.start()
+            with client.team(sys.argv[2], 2) as team:
+                print("ready", flush=True)
+                list(team.loop(0, 1))
+            thread.join()
+        else:
+            ems.initialize(1, False, "user", sys.argv[2])
+            array = ems.new({"dimensions": [1], "doSetFEtags": True, "setFEtags": "empty"})
+            handled = lambda: array.writeEF(0, "news")
+            print("ready", flush=True)
+            assert array.readFE(0) == "news"
+        print("done")
+        """
+
+    def test_a_signal_before_the_sleep(self):
+        for what in ("loop", "array"):
+            process = subprocess.Popen([sys.executable, "-c", self.MISSED, what, self.name()], stdout=subprocess.PIPE, text=True,
+                                       stdin=subprocess.DEVNULL)
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            state = f"/proc/{process.pid}/task/{process.pid}/stat"
+            asleep = 0
+            while asleep < 100:  # in a row: it sleeps in what never comes by itself
+                with open(state, encoding="ascii") as file:
+                    asleep = asleep + 1 if file.read().rsplit(") ", 1)[1].startswith("S") else 0
+            process.send_signal(signal.SIGINT)
+            self.assertEqual((process.stdout.read(), process.wait()), ("done\n", 0), what)
+
     def test_a_handler_that_returns(self):
         heap, process = self.start("handler")
         wait_for_waiters(heap)
