@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/macros.h"
+#include "client/backup.h"
 #include "client/connection.h"
 #include "client/failure.h"
 #include "client/heap.h"
@@ -31,9 +32,8 @@
 #define AT_ONCE	 ((uint64_t)1 << 20)
 #define PATIENCE (30 * NS_PER_S) /* with a thread that is stopped */
 #define PAUSE	 (50 * NS_PER_MS)
-#define RUNS	 (2 * SLOT_COUNT) /* of recovery */
 
-static int fail_trouble(int r, const struct shm_disk_trouble *trouble)
+int backup_failed(int r, const struct shm_disk_trouble *trouble)
 {
 	char why[256];
 
@@ -196,7 +196,7 @@ static int write_backup(struct writing *writing, const struct disk_meta *meta, i
 	if (r == 0)
 		r = write_file(writing, file);
 	free(writing->buffer);
-	return r < 0 ? fail_trouble(r, &writing->trouble) : 0;
+	return r < 0 ? backup_failed(r, &writing->trouble) : 0;
 }
 
 int ems_heap_backup(ems_heap_t *heap, int fd, ems_progress_hook_t hook, void *arg)
@@ -243,7 +243,7 @@ static int tell(void *arg, uint64_t done, uint64_t all)
 	return reading->hook ? reading->hook(reading->arg, done, all) : 0;
 }
 
-static int open_backup(int fd, struct shm_disk_heap **_file, struct shm_disk_trouble *trouble)
+int backup_open(int fd, struct shm_disk_heap **_file, struct shm_disk_trouble *trouble)
 {
 	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0), r;
 
@@ -262,12 +262,12 @@ int ems_backup_verify(int fd, ems_backup_t *backup, ems_progress_hook_t hook, vo
 	struct reading reading = {hook, arg};
 	struct shm_disk_trouble trouble = {0};
 	const struct disk_meta *meta;
-	int r = open_backup(fd, &file, &trouble);
+	int r = backup_open(fd, &file, &trouble);
 
 	if (r == 0)
 		r = shm_disk_verify(file, tell, &reading, &trouble);
 	if (r < 0)
-		return fail_trouble(r, &trouble);
+		return backup_failed(r, &trouble);
 	if (!backup)
 		return 0;
 	meta = shm_disk_heap_meta(file);
@@ -278,30 +278,6 @@ int ems_backup_verify(int fd, ems_backup_t *backup, ems_progress_hook_t hook, vo
 				 .persistent = meta->params.persistent};
 	memcpy(backup->name, meta->name, MIN((size_t)meta->name_size, sizeof(backup->name) - 1));
 	return 0;
-}
-
-/* A part of a transaction whose other heaps are not here is as it would be without them. */
-static int no_neighbour(void *context, const uint8_t heap_id[16], shm_neighbour_look *look, void *arg)
-{
-	(void)context;
-	(void)heap_id;
-	(void)look;
-	(void)arg;
-	return -ERROR_NOT_FOUND;
-}
-
-static const struct shm_neighbours no_neighbours = {.visit = no_neighbour};
-
-static int bring_in_order(struct shm_segment *image, const struct disk_meta *meta)
-{
-	struct shm_recovery recovery = {.deferred = 1};
-	int r = shm_segment_restored(image, meta->heap_id);
-
-	image->neighbours = &no_neighbours;
-	/* Each run does its share. Nobody is alive here who could be waited for. */
-	for (uint32_t i = 0; i < RUNS && r == 0 && recovery.deferred; i++)
-		r = shm_recover(image, NULL, &recovery);
-	return r == 0 && (recovery.corrupt || recovery.deferred) ? -ERROR_CORRUPT : r;
 }
 
 static void geometry(const struct shm_segment *image, const struct disk_meta *meta, struct proto_open_reply *to)
@@ -363,17 +339,13 @@ int ems_heap_restore(ems_connection_t *connection, const char *name, int fd, ems
 		r = heap_check_name(name);
 	if (r < 0)
 		return r;
-	r = open_backup(fd, &file, &trouble);
+	r = backup_open(fd, &file, &trouble);
 	if (r == 0 && shm_disk_heap_meta(file)->kind != DISK_HEAP)
 		r = -ERROR_MISMATCH;
 	if (r == 0)
-		r = shm_segment_empty(&image, &shm_disk_heap_meta(file)->params, &memory);
-	if (r == 0)
-		r = shm_disk_load(file, image.base, image.layout.segment_size, tell, &reading, &trouble);
-	if (r == 0)
-		r = bring_in_order(&image, shm_disk_heap_meta(file));
+		r = backup_load(file, &image, &memory, tell, &reading, &trouble);
 	if (r < 0)
-		(void)fail_trouble(r, &trouble);
+		(void)backup_failed(r, &trouble);
 	else
 		r = restore(connection, name, &image, shm_disk_heap_meta(file), &reading);
 	shm_segment_unmap(&image);

@@ -126,17 +126,17 @@ static bool is_live(const struct shm_segment *segment)
 	return false;
 }
 
-static int look(const struct examined *examined, bool quiet, uint64_t deadline, struct shm_check *check,
+static int look(const struct shm_segment *segment, uint64_t elements, bool quiet, uint64_t deadline, struct shm_check *check,
 		struct texts *texts)
 {
 	int r;
 
 	*check = (struct shm_check){.quiet = quiet,
-				    .elements = examined->reply.elements,
+				    .elements = elements,
 				    .deadline = deadline,
 				    .problem = note,
 				    .arg = texts};
-	r = shm_check(&examined->segment, check);
+	r = shm_check(segment, check);
 	if (r == 0 && texts->failed)
 		r = -ERROR_NO_MEMORY;
 	if (texts->count)
@@ -160,23 +160,23 @@ static void tell(const struct texts *texts, const struct texts *only, uint64_t m
 }
 
 /* Quiet, if it was so before and after; else what two looks agree about. */
-static int look_twice(const struct examined *examined, uint64_t deadline, ems_check_hook_t hook, void *arg,
-		      ems_check_t *result)
+int check_image(const struct shm_segment *segment, uint64_t elements, ems_deadline_t until, ems_check_hook_t hook, void *arg,
+		ems_check_t *result)
 {
 	_cleanup_(texts_fini) struct texts first = {0}, second = {0};
-	const struct shm_segment *segment = &examined->segment;
+	uint64_t deadline = until == EMS_FOREVER ? 0 : until;
 	bool quiet = !is_live(segment);
 	struct shm_check check;
-	int r = look(examined, quiet, deadline, &check, &first);
+	int r = look(segment, elements, quiet, deadline, &check, &first);
 
 	if (r == 0 && quiet && check.problems && is_live(segment)) {
 		quiet = false;
 		texts_fini(&first);
 		first = (struct texts){0};
-		r = look(examined, false, deadline, &check, &first);
+		r = look(segment, elements, false, deadline, &check, &first);
 	}
 	if (r == 0 && !quiet && check.problems)
-		r = look(examined, false, deadline, &check, &second);
+		r = look(segment, elements, false, deadline, &check, &second);
 	if (r < 0)
 		return r;
 	tell(&first, quiet ? NULL : &second, check.problems - first.count, hook, arg, result);
@@ -231,7 +231,7 @@ int ems_heap_check(ems_connection_t *connection, const char *name, ems_deadline_
 	if (r == 0)
 		r = is_quarantined(connection, name, &check->quarantined);
 	if (r == 0)
-		r = look_twice(examined, deadline == EMS_FOREVER ? 0 : deadline, hook, arg, check);
+		r = check_image(&examined->segment, examined->reply.elements, deadline, hook, arg, check);
 	examined_close(examined);
 	return r;
 }

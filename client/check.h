@@ -19,4 +19,8 @@ struct examined {
 int examined_open(struct examined *examined, struct ems_connection *connection, const char *name);
 void examined_close(struct examined *examined);
 
+/* Compares everything in the memory with everything else: ems_heap_check, for *result from problems on. elements: how many there are. */
+int check_image(const struct shm_segment *segment, uint64_t elements, ems_deadline_t until, ems_check_hook_t hook, void *arg,
+		ems_check_t *result);
+
 #endif

@@ -63,6 +63,13 @@ int ems_heap_check(ems_connection_t *connection, const char *name, ems_deadline_
 int ems_heap_repair(ems_connection_t *connection, const char *name, ems_check_hook_t hook, void *arg,
 		    ems_check_t *check);
 
+/*
+ * The same of what is in a file: of a persistent heap that is not in use, or a backup. Without a daemon, and the file stays as it is if fd is open for
+ * reading only. A file of emsd's own folder is whole by itself only if emsd ended in good order; else the journals beside it count as well.
+ * Damage of the file is a problem like others: 0. EMS_EMISMATCH: no such file. EMS_EBUSY: a daemon has it open (as a file that was handed over). EMS_EVERSION, EMS_EIO.
+ */
+int ems_file_check(int fd, ems_deadline_t deadline, ems_check_hook_t hook, void *arg, ems_check_t *check);
+
 /* ---- backups ----------------------------------------------------------------------------------- */
 
 /* Called now and then by what takes long; anything but 0 stops it (EMS_ECANCELLED), and nothing is left of it. done, all: of a unit of its own. */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "client/emsctl/emsctl.h"
+#include "client/emsctl/heap_file.h"
 #include "client/emsctl/json.h"
 #include "client/emsctl/new_file.h"
 #include "client/emsctl/progress.h"
@@ -43,23 +44,6 @@ static void arguments_only(struct arguments *arguments, const struct command *co
 	while (arguments_next(arguments, "", options) != -1)
 		;
 	arguments_expect(arguments, count, count);
-}
-
-static int open_backup(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		(void)report(errno == ENOENT ? EXIT_NO : EXIT_OTHER, "%s: %s", path, strerror(errno));
-	return fd;
-}
-
-/* The library tells of a file without its name. */
-static int report_file(const char *path)
-{
-	const ems_error_t *error = ems_last_error();
-
-	return report(exit_code_of(error->code), "%s: %s", path, error->message);
 }
 
 static void print_backup(const char *path, const ems_backup_t *backup)
@@ -104,7 +88,7 @@ static int write_backup(const char *name, const char *path, int fd, ems_heap_t *
 	progress_end();
 	interrupt_obey();
 	if (r < 0)
-		return report_file(path);
+		return heap_file_report(path);
 	if (new_file_name(fd, path) < 0)
 		return report(EXIT_OTHER, "%s: %s", path, strerror(errno));
 	return EXIT_DONE;
@@ -144,19 +128,19 @@ static int run_verify(int argc, char **argv)
 	struct arguments arguments;
 	struct work work = {.verb = "verifying"};
 	ems_backup_t backup;
-	int fd, r;
+	int code, fd, r;
 
 	arguments_only(&arguments, &command_verify, argc, argv, 1);
 	work.what = arguments.words[0];
-	fd = open_backup(work.what);
-	if (fd < 0)
-		return errno == ENOENT ? EXIT_NO : EXIT_OTHER;
+	code = heap_file_open(work.what, &fd);
+	if (code != EXIT_DONE)
+		return code;
 	interrupt_catch();
 	r = ems_backup_verify(fd, &backup, on_progress, &work);
 	progress_end();
 	interrupt_obey();
 	if (r < 0)
-		return report_file(work.what);
+		return heap_file_report(work.what);
 	print_backup(work.what, &backup);
 	return EXIT_DONE;
 }
@@ -181,16 +165,16 @@ static int run_restore(int argc, char **argv)
 
 	arguments_only(&arguments, &command_restore, argc, argv, 2);
 	work.what = arguments.words[0];
-	fd = open_backup(work.what);
-	if (fd < 0)
-		return errno == ENOENT ? EXIT_NO : EXIT_OTHER;
+	code = heap_file_open(work.what, &fd);
+	if (code != EXIT_DONE)
+		return code;
 	code = connect_daemon(&connection);
 	if (code != 0)
 		return code;
 	interrupt_catch();
 	r = ems_heap_restore(connection, arguments.words[1], fd, on_progress, &work);
 	progress_end();
-	code = r < 0 && !interrupt_came() ? report_file(work.what) : EXIT_DONE;
+	code = r < 0 && !interrupt_came() ? heap_file_report(work.what) : EXIT_DONE;
 	disconnect();
 	interrupt_obey();
 	return code;

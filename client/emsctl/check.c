@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "client/emsctl/emsctl.h"
+#include "client/emsctl/heap_file.h"
 #include "client/emsctl/json.h"
 #include "client/emsctl/text_out.h"
 
@@ -116,6 +118,29 @@ static int repair(ems_connection_t *connection, const char *name, struct told *t
 	return EXIT_DONE;
 }
 
+/* Names of heaps do not begin like that. */
+static bool is_path(const char *name)
+{
+	return name[0] == '/' || strncmp(name, "./", 2) == 0 || strncmp(name, "../", 3) == 0;
+}
+
+static int check_file(const char *path, uint64_t timeout, struct told *told)
+{
+	_cleanup_(closep) int fd = -1;
+	ems_check_t check;
+	int code = heap_file_open(path, &fd);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (ems_file_check(fd, ems_deadline_in(timeout), tell, told, &check) < 0)
+		return heap_file_report(path);
+	if (settings.json)
+		print_json(path, &check, told, false);
+	else
+		print_people(path, &check);
+	return check.problems || check.incomplete ? EXIT_OTHER : EXIT_DONE;
+}
+
 static int run(int argc, char **argv)
 {
 	static const struct option options[] = {{"repair", no_argument, NULL, 'r'},
@@ -138,6 +163,11 @@ static int run(int argc, char **argv)
 		yes |= letter == 'y';
 	}
 	arguments_expect(&arguments, 1, 1);
+	if (is_path(arguments.words[0])) {
+		if (wants_repair)
+			return report(EXIT_USAGE, "a file stays as it is: emsctl restore makes a heap of what can be read in it");
+		return check_file(arguments.words[0], timeout, &told);
+	}
 	code = connect_daemon(&connection);
 	if (code != 0)
 		return code;
@@ -154,10 +184,12 @@ static int run(int argc, char **argv)
 
 const struct command command_check = {
 	.name = "check",
-	.synopsis = "[OPTION…] HEAP",
+	.synopsis = "[OPTION…] HEAP|FILE",
 	.summary = "does a heap make sense? repair it",
 	.help = "Compares everything in a heap with everything else, while others may use it, and says\n"
 		"each problem in words. Exit code 5: there are problems, or the time was up.\n"
+		"A FILE (with a / or ./ in front) is a heap's that is not in use, or a backup; no daemon\n"
+		"is asked, and it is not changed.\n"
 		"\n"
 		"      --repair            if there are problems, make a new heap of all that can be\n"
 		"                          read, in the place of this one; asks first\n"

@@ -344,7 +344,7 @@ static void use_scribbled(const char *name, uint64_t seed)
 		ems_connection_t *connection;
 		ems_heap_t *heap;
 
-		alarm(120);
+		alarm(90);
 		child_ok(ems_connect(&connection, NULL));
 		if (ems_heap_open(connection, name, EMS_OPEN_EXISTING, NULL, &heap) == 0) {
 			do_everything(heap, &state);

@@ -543,7 +543,9 @@ START_TEST(test_files)
 	struct manager manager;
 	ems_heap_t *heap, *same;
 	char path[128], link_path[128];
+	ems_check_t check;
 	int64_t number;
+	int fd;
 
 	manager_open(&manager, MANAGER_KEEPER);
 	connection = join(&manager);
@@ -569,7 +571,14 @@ START_TEST(test_files)
 	ck_assert_int_eq(number, 6);
 	ck_ok(ems_write_int64(heap, ems_index(1), 7));
 	ck_ok(ems_sync(heap));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_ems(ems_file_check(fd, EMS_FOREVER, NULL, NULL, &check), EMS_EBUSY);
 	power_off(&manager);
+	ck_ok(ems_file_check(fd, EMS_FOREVER, NULL, NULL, &check));
+	ck_assert_uint_eq(check.problems, 0);
+	ck_assert_uint_ge(check.elements, 1);
+	ck_assert(!check.live);
+	close(fd);
 	ems_disconnect(connection);
 	manager_start(&manager);
 	connection = join(&manager);
