@@ -219,7 +219,8 @@ int mapping_reattach_all(struct ems_connection *connection, uint64_t deadline)
 			r = reattach_by_name(mapping, link, deadline);
 		if (link->socket < 0)
 			return r < 0 ? r : -ERROR_CONNECTION;
-		mapping->lost = r;
+		/* What is loaded from its file is other memory than ours. */
+		mapping->lost = r == -ERROR_LOADING ? -ERROR_DROPPED : r;
 		mapping->epoch = link->epoch;
 		store64_relaxed(&mapping->client, link->daemon.client);
 	}

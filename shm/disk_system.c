@@ -173,6 +173,12 @@ static int system_lock(void *context, int fd)
 	(void)context;
 	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
+	if (errno == EBADF) {
+		/* Open for reading only: nobody is to write it meanwhile. */
+		lock.l_type = F_RDLCK;
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			errno = EBADF;
+	}
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
