@@ -33,6 +33,12 @@ static int find_own(struct client *client, uint32_t number, const char *name, co
 			 heap->name);
 		return -ERROR_UNSUPPORTED;
 	}
+	/* Its name is how those with another path to the file find it. */
+	if (heap->saved && heap->saved->handed_over) {
+		snprintf(message, REQUEST_MESSAGE_SIZE, "heap \"%s\": its name, owner and mode are its file's own",
+			 heap->name);
+		return -ERROR_UNSUPPORTED;
+	}
 	if (heap->dropped) {
 		snprintf(message, REQUEST_MESSAGE_SIZE, "%s \"%s\" was dropped before", heap->kind->noun,
 			 heap->name);

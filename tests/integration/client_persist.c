@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "tests/integration/client.h"
 #include "tests/integration/manager.h"
@@ -540,7 +541,9 @@ START_TEST(test_files)
 	struct manager manager;
 	ems_heap_t *heap, *same;
 	char path[128], link_path[128];
+	char name[64];
 	ems_check_t check;
+	struct stat st;
 	int64_t number;
 	int fd;
 
@@ -570,6 +573,11 @@ START_TEST(test_files)
 	ck_ok(ems_sync(heap));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	ck_ems(ems_file_check(fd, EMS_FOREVER, NULL, NULL, &check), EMS_EBUSY);
+	/* By its name others find it, by whatever path they come. */
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	snprintf(name, sizeof(name), "~heap/%u:%u/%lu", major(st.st_dev), minor(st.st_dev), (unsigned long)st.st_ino);
+	ck_ems(ems_heap_rename(connection, name, "another", false), EMS_EUNSUPPORTED);
+	ck_ems(ems_heap_chmod(connection, name, 0666), EMS_EUNSUPPORTED);
 	power_off(&manager);
 	ck_ok(ems_file_check(fd, EMS_FOREVER, NULL, NULL, &check));
 	ck_assert_uint_eq(check.problems, 0);
